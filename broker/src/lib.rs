@@ -1,0 +1,49 @@
+//! The broker port and its adapters. Gateways and room service know the traits of this file's modules
+//! and nothing else: [`Bus`] for messages that may be lost, [`Log`] for what must not be, [`Store`] for
+//! values that are compared and set. [`nats`] runs on nats-server with JetStream, [`embedded`] inside
+//! one process on redb. Both pass the conformance suite in `tests/`.
+
+pub mod bus;
+pub mod embedded;
+pub mod log;
+pub mod nats;
+pub mod store;
+pub mod trace;
+
+use std::future::Future;
+
+pub use bus::{Bus, Delivery, Message, PublishError, RequestError, SubscribeError, Subscription};
+pub use log::{Append, Log, LogError, ReadError, Reader, TrimError};
+pub use store::{Put, Revision, Store, StoreError, Value};
+
+/// Most bytes of a bus payload; every adapter refuses more.
+pub const MAX_BUS_PAYLOAD: usize = 768 * 1024;
+/// Most bytes of a log record or a store value; every adapter refuses more.
+pub const MAX_RECORD: usize = 1024 * 1024 - 16 * 1024;
+
+/// All three ports of one broker.
+pub trait Broker: Bus + Log + Store {
+    /// Makes sure that these partitions have a log and a store with the settings that the promises of
+    /// [`Log`] and [`Store`] need; makes what is missing, verifies what is there.
+    ///
+    /// Cancel-safe: may be repeated.
+    ///
+    /// # Errors
+    /// [`ProvisionError`].
+    fn provision(
+        &self,
+        partitions: &[proto::PartitionId],
+    ) -> impl Future<Output = Result<(), ProvisionError>> + Send;
+}
+
+/// A partition's log or store is not there, or not as it must be.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// It is there with settings that break a promise. The words name the setting, what was found, what
+    /// is expected, and what to do. Trying again does not help.
+    #[error("{0}")]
+    Settings(String),
+    /// The broker is not reachable. Trying again may help.
+    #[error("the broker is unavailable: {0}")]
+    Unavailable(String),
+}
