@@ -22,7 +22,7 @@ pub mod admin {
     #[expect(
         missing_docs,
         clippy::all,
-        clippy::semicolon_if_nothing_returned,
+        clippy::allow_attributes,
         reason = "generated; the .proto file has the docs"
     )]
     pub mod v1 {
@@ -55,5 +55,4 @@ pub mod log {
 
 /// The descriptors of all `.proto` files (`google.protobuf.FileDescriptorSet`, encoded), for gRPC
 /// reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

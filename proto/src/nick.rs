@@ -8,8 +8,25 @@ use crate::{Code, text::is_visible};
 
 /// Words that only the system itself speaks under.
 const RESERVED: &[&str] = &[
-    "admin", "administrator", "moderator", "mod", "operator", "owner", "parlor", "root", "server",
-    "staff", "support", "system", "everyone", "here", "bot", "公告", "管理员", "系统", "客服",
+    "admin",
+    "administrator",
+    "moderator",
+    "mod",
+    "operator",
+    "owner",
+    "parlor",
+    "root",
+    "server",
+    "staff",
+    "support",
+    "system",
+    "everyone",
+    "here",
+    "bot",
+    "公告",
+    "管理员",
+    "系统",
+    "客服",
 ];
 
 /// Normalises (NFC, trimmed) and checks a nick of at most `max` code points.
@@ -43,7 +60,10 @@ fn is_forbidden(c: char) -> bool {
             | GeneralCategory::ParagraphSeparator
             | GeneralCategory::PrivateUse
             | GeneralCategory::Unassigned
-    ) || matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}' | '\u{34f}')
+    ) || matches!(
+        c,
+        '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}' | '\u{34f}'
+    )
 }
 
 /// What a reader takes the word for: the confusables skeleton (UTS #39) of its letters and digits in
@@ -64,7 +84,10 @@ fn look(word: &str) -> String {
             c => c,
         })
         .collect();
-    skeleton(&plain).flat_map(char::to_lowercase).map(|c| if c == 'i' { 'l' } else { c }).collect()
+    skeleton(&plain)
+        .flat_map(char::to_lowercase)
+        .map(|c| if c == 'i' { 'l' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -83,10 +106,27 @@ mod tests {
 
     #[test]
     fn what_hides_or_misleads_is_refused() {
-        for bad in ["", "  ", "a\u{202e}b", "a\u{200b}b", "a\nb", "\u{3164}", &"a".repeat(33)] {
+        for bad in [
+            "",
+            "  ",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "a\nb",
+            "\u{3164}",
+            &"a".repeat(33),
+        ] {
             assert_eq!(parse(bad, 32), Err(Code::NickInvalid), "{bad:?}");
         }
-        for taken in ["admin", "Admin", "ADM1N", "аdmin", "a d m i n", "System", "系统", "5ystem"] {
+        for taken in [
+            "admin",
+            "Admin",
+            "ADM1N",
+            "аdmin",
+            "a d m i n",
+            "System",
+            "系统",
+            "5ystem",
+        ] {
             assert_eq!(parse(taken, 32), Err(Code::NickTaken), "{taken:?}");
         }
     }

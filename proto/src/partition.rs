@@ -95,7 +95,9 @@ impl FromStr for PartitionCount {
     type Err = PartitionCountError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let count = text.parse().map_err(|_| PartitionCountError(format!("{text:?}")))?;
+        let count = text
+            .parse()
+            .map_err(|_| PartitionCountError(format!("{text:?}")))?;
         Self::new(count)
     }
 }

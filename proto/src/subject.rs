@@ -26,7 +26,9 @@ impl Subjects {
         if prefix.is_empty() || prefix.len() > 32 || !prefix.bytes().all(allowed) {
             return Err(PrefixError(prefix.to_owned()));
         }
-        Ok(Self { prefix: prefix.to_owned() })
+        Ok(Self {
+            prefix: prefix.to_owned(),
+        })
     }
 
     /// The prefix.
@@ -108,6 +110,8 @@ impl Subjects {
 impl Default for Subjects {
     /// Below `parlor`.
     fn default() -> Self {
-        Self { prefix: "parlor".to_owned() }
+        Self {
+            prefix: "parlor".to_owned(),
+        }
     }
 }

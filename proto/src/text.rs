@@ -15,7 +15,10 @@ pub fn check(text: &str, max: u32) -> Result<(), Code> {
     if text.len() > max && text.chars().count() > max {
         return Err(Code::TextTooLong);
     }
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    if text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
         return Err(Code::TextInvalid);
     }
     if !text.chars().any(is_visible) {
@@ -30,7 +33,10 @@ pub fn is_visible(c: char) -> bool {
         return c.is_ascii_graphic();
     }
     // Letters and symbols that are drawn as nothing: the Hangul fillers and the empty Braille cell.
-    if matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}') {
+    if matches!(
+        c,
+        '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}'
+    ) {
         return false;
     }
     matches!(
@@ -55,7 +61,15 @@ mod tests {
 
     #[test]
     fn nothing_to_see_is_empty() {
-        for blank in ["", " ", "\n\t", "\u{3000}", "\u{200b}\u{200d}", "\u{3164}", "\u{feff}"] {
+        for blank in [
+            "",
+            " ",
+            "\n\t",
+            "\u{3000}",
+            "\u{200b}\u{200d}",
+            "\u{3164}",
+            "\u{feff}",
+        ] {
             assert_eq!(check(blank, 2_000), Err(Code::TextEmpty), "{blank:?}");
         }
     }

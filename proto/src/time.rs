@@ -20,6 +20,9 @@ pub fn at(unix_ms: u64) -> DateTime<Utc> {
 mod tests {
     #[test]
     fn milliseconds_and_z() {
-        assert_eq!(super::rfc3339(1_795_762_800_005), "2026-11-27T07:00:00.005Z");
+        assert_eq!(
+            super::rfc3339(1_795_762_800_005),
+            "2026-11-27T07:00:00.005Z"
+        );
     }
 }

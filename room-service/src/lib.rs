@@ -1,1 +1,19 @@
-//! To come.
+//! The room service: puts each room's events in one order, stamps, stores and republishes them, and
+//! answers operators. It never touches sockets.
+//!
+//! `domain` is the rules without IO; `owner` the loop that makes them durable; `cluster` who owns what;
+//! `admin` gRPC; `service` starts and stops it all.
+
+mod admin;
+mod backoff;
+mod cluster;
+mod directory;
+pub mod domain;
+mod installation;
+mod metrics;
+mod owner;
+mod presence;
+mod service;
+
+pub use admin::AdminOptions;
+pub use service::{Error, Handle, Options, RoomService};

@@ -1,0 +1,125 @@
+//! gRPC for operators: rooms, health and reflection, behind one token.
+
+mod auth;
+mod errors;
+mod page_token;
+mod rooms;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use broker::Broker;
+use proto::admin::v1::room_service_server::RoomServiceServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::server::{Server as Grpc, TcpIncoming},
+};
+use tonic_health::ServingStatus;
+
+use crate::service::{Error, Shared};
+
+/// How long open calls and watches may go on after shutdown.
+const GRACE: Duration = Duration::from_secs(2);
+/// The service whose health is told beside the whole server's (the empty name).
+const HEALTH_NAMES: [&str; 2] = ["", "parlor.admin.v1.RoomService"];
+
+/// How operators reach the room service.
+#[derive(Clone, Debug)]
+pub struct AdminOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The token that calls must carry (`authorization: Bearer …`); `None` lets everybody in.
+    pub token: Option<String>,
+}
+
+/// A gRPC server that has its listener.
+pub(crate) struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+impl Server {
+    pub(crate) async fn bind(options: AdminOptions) -> Result<Self, Error> {
+        let failed = |error| Error::Listen {
+            address: options.listen,
+            error,
+        };
+        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self {
+            listener,
+            address,
+            token: options.token,
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then lets open calls end.
+    pub(crate) async fn run<B: Broker>(
+        self,
+        shared: Arc<Shared<B>>,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let failed = |error: &dyn std::fmt::Display| Error::Admin(error.to_string());
+        let auth = auth::Auth::new(self.token);
+        let rooms = RoomServiceServer::new(rooms::Rooms::new(Arc::clone(&shared)));
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let v1 = reflection().build_v1().map_err(|error| failed(&error))?;
+        let v1alpha = reflection()
+            .build_v1alpha()
+            .map_err(|error| failed(&error))?;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let tell_health = tokio::spawn(tell_health(shared, reporter, shutdown.clone()));
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let serve = Grpc::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .add_service(health)
+            .add_service(InterceptedService::new(v1, auth.clone()))
+            .add_service(InterceptedService::new(v1alpha, auth.clone()))
+            .add_service(InterceptedService::new(rooms, auth))
+            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let out_of_grace = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let served = tokio::select! {
+            served = serve => served.map_err(|error| failed(&error)),
+            () = out_of_grace => Ok(()),
+        };
+        tell_health.abort();
+        served
+    }
+}
+
+/// Keeps the health service true to readiness.
+async fn tell_health<B: Broker>(
+    shared: Arc<Shared<B>>,
+    reporter: tonic_health::server::HealthReporter,
+    shutdown: CancellationToken,
+) {
+    let mut unready = shared.watch_unready();
+    loop {
+        let serving = unready.borrow_and_update().is_none() && !shutdown.is_cancelled();
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        for name in HEALTH_NAMES {
+            reporter.set_service_status(name, status).await;
+        }
+        tokio::select! {
+            () = shutdown.cancelled(), if serving => {}
+            changed = unready.changed() => if changed.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What a room is, without IO: order, time, dedupe, limits. Everything here takes its input and the
+//! time and returns what is to be done; it never waits, never fails halfway, and knows no broker.
+
+mod body_tag;
+mod dedupe;
+mod draft;
+mod partition;
+mod queue;
+mod rate;
+mod room;
+
+pub use body_tag::BodyTagger;
+pub(crate) use partition::decode;
+pub use partition::{Batch, Committed, FoldError, Partition, Rules, Submission};
+pub use rate::NewRooms;
+pub use room::Summary;
+
+/// The time an input is handled at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock, milliseconds since 1970-01-01 UTC: becomes `ts`. It may jump.
+    pub unix_ms: u64,
+    /// Microseconds of a clock that never runs backwards: limits go by it.
+    pub mono_us: u64,
+}
