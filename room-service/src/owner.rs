@@ -38,11 +38,8 @@ const STALE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) enum End {
     /// The process shuts down; everything received was answered.
     Stopped,
-    /// The log shows another owner of this epoch (0: not known).
-    Deposed {
-        /// The other's epoch.
-        epoch: u64,
-    },
+    /// The log shows another owner; everybody who waited was sent there.
+    Deposed,
     /// A record cannot be folded: this process cannot own the partition.
     Unfoldable(FoldError),
 }
@@ -198,7 +195,7 @@ impl<B: Broker> Owner<B> {
         for waiting in std::mem::take(&mut self.reads) {
             self.reply(waiting.asker, requests::not_owner(epoch)).await;
         }
-        End::Deposed { epoch }
+        End::Deposed
     }
 }
 

@@ -131,6 +131,12 @@ pub enum FoldError {
     },
 }
 
+/// Keys of the rates that a send falls under; none with `--limits off`.
+struct SendKeys {
+    user: Option<(RoomId, Box<str>)>,
+    guests: Option<(RoomId, u64)>,
+}
+
 /// A partition's state: the fold of its log up to [`Partition::folded`].
 pub struct Partition<T> {
     rules: Arc<Rules>,
@@ -293,7 +299,7 @@ impl<T> Partition<T> {
     /// Charges all rates that apply, or none of them.
     fn charge(&mut self, submission: &Submission<T>, is_new: bool, now: Now) -> Result<(), u64> {
         let rules = Arc::clone(&self.rules);
-        let (user, guests) = self.send_keys(submission);
+        let SendKeys { user, guests } = self.send_keys(submission);
         let (user_rate, guest_rate) = send_rates(&rules.limits);
         if let Some(user) = &user {
             self.user_sends.check(user, user_rate, now)?;
@@ -314,22 +320,19 @@ impl<T> Partition<T> {
         Ok(())
     }
 
-    /// Keys of the rates that a send falls under; none with `--limits off`.
-    fn send_keys(
-        &self,
-        submission: &Submission<T>,
-    ) -> (Option<(RoomId, Box<str>)>, Option<(RoomId, u64)>) {
+    fn send_keys(&self, submission: &Submission<T>) -> SendKeys {
         let room = &submission.room;
         let from = submission
             .send
             .from
             .as_ref()
             .filter(|_| self.rules.limits.rates);
-        let user = from.map(|from| (room.clone(), from.id.as_str().into()));
-        let guests = from
-            .filter(|from| from.guest && submission.send.address != 0)
-            .map(|_| (room.clone(), submission.send.address));
-        (user, guests)
+        SendKeys {
+            user: from.map(|from| (room.clone(), from.id.as_str().into())),
+            guests: from
+                .filter(|from| from.guest && submission.send.address != 0)
+                .map(|_| (room.clone(), submission.send.address)),
+        }
     }
 
     /// The batch's record was written as `log_seq`, or, for a batch of answers only, the log was seen to
@@ -374,7 +377,7 @@ impl<T> Partition<T> {
             let answer = match verdict {
                 Verdict::Decided(answer) => answer,
                 Verdict::Placed(_) => {
-                    let (user, guests) = self.send_keys(&submission);
+                    let SendKeys { user, guests } = self.send_keys(&submission);
                     if let Some(user) = user {
                         self.user_sends.refund(&user, user_rate);
                     }
@@ -532,3 +535,6 @@ fn draw_gen(rng: &mut impl rand::Rng) -> String {
         .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

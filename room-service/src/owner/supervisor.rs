@@ -37,7 +37,7 @@ pub(crate) async fn supervise<B: Broker>(
         };
         let pause = match end {
             End::Stopped => return,
-            End::Deposed { .. } => {
+            End::Deposed => {
                 shared.metrics.deposed.inc();
                 deposed.next_pause()
             }

@@ -1,0 +1,502 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proto::log::v1::{Author, Event, event::Kind};
+
+use super::*;
+
+const NOW: Now = Now {
+    unix_ms: 1_800_000_000_000,
+    mono_us: 0,
+};
+
+/// A partition beside the log it appends to; an asker is a number.
+struct Bench {
+    partition: Partition<u32>,
+    log: Vec<Commit>,
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        let rules = Rules {
+            new_rooms: Arc::new(NewRooms::new(limits.new_rooms_per_hour)),
+            limits,
+            auto_create: true,
+            tagger: BodyTagger::new(b"key"),
+        };
+        Self {
+            partition: Partition::new(Arc::new(rules), 7),
+            log: Vec::new(),
+        }
+    }
+
+    fn submit(&mut self, asker: u32, room: &str, user: &str, cid: &str, text: &str) {
+        let from = Author {
+            id: user.to_owned(),
+            nick: user.to_owned(),
+            ..Author::default()
+        };
+        let send = Send {
+            from: Some(from),
+            cid: cid.to_owned(),
+            text: text.to_owned(),
+            asked: room.to_owned(),
+            ..Send::default()
+        };
+        let room = RoomId::parse(room).unwrap();
+        self.partition.submit(Submission {
+            asker,
+            room,
+            send,
+            charged: false,
+        });
+    }
+
+    /// Proposes and has the append succeed.
+    fn commit(&mut self, now: Now) -> Vec<(u32, reply::Result)> {
+        let batch = self.partition.propose(now, 1, "me");
+        self.log.extend(batch.commit.clone());
+        self.partition
+            .committed(batch, self.log.len() as u64)
+            .unwrap()
+            .replies
+    }
+
+    fn send(&mut self, room: &str, user: &str, cid: &str, text: &str, now: Now) -> reply::Result {
+        self.submit(0, room, user, cid, text);
+        self.commit(now).pop().unwrap().1
+    }
+
+    fn read(&self, room: &str, read: &Read) -> View {
+        self.partition
+            .view(&RoomId::parse(room).unwrap(), read)
+            .unwrap()
+    }
+}
+
+fn unlimited() -> Limits {
+    Limits {
+        rates: false,
+        ..Limits::default()
+    }
+}
+
+fn acked(seq: u64, dup: bool) -> reply::Result {
+    reply::Result::Acked(Acked {
+        seq,
+        ts_ms: NOW.unix_ms,
+        dup,
+    })
+}
+
+fn code(code: Code) -> reply::Result {
+    refusal(code, 0)
+}
+
+fn last(limit: u32) -> Read {
+    Read {
+        limit,
+        catch_up: 500,
+        ..Read::default()
+    }
+}
+
+fn after(seq: u64, numbering: &str) -> Read {
+    Read {
+        after: Some(seq),
+        after_gen: numbering.to_owned(),
+        ..last(50)
+    }
+}
+
+#[test]
+fn a_room_counts_from_one_without_holes() {
+    let mut bench = Bench::new(unlimited());
+    for seq in 1..=3 {
+        assert_eq!(
+            bench.send("a", "u", &format!("c{seq}"), "hi", NOW),
+            acked(seq, false)
+        );
+    }
+    assert_eq!(bench.send("b", "u", "c1", "hi", NOW), acked(1, false));
+}
+
+#[test]
+fn a_retry_with_the_same_cid_returns_the_first_seq() {
+    let mut bench = Bench::new(unlimited());
+    assert_eq!(bench.send("a", "u", "c", "hi", NOW), acked(1, false));
+    assert_eq!(bench.send("a", "v", "c", "hi", NOW), acked(2, false));
+    let later = Now {
+        unix_ms: NOW.unix_ms + 60_000,
+        ..NOW
+    };
+    assert_eq!(bench.send("a", "u", "c", "hi", later), acked(1, true));
+    assert_eq!(
+        bench.send("a", "u", "c", "other", later),
+        code(Code::CidReused)
+    );
+    assert_eq!(bench.read("a", &last(50)).head, 2);
+}
+
+#[test]
+fn a_cid_that_comes_twice_before_a_commit_is_written_once() {
+    let mut bench = Bench::new(unlimited());
+    bench.submit(1, "a", "u", "c", "hi");
+    bench.submit(2, "a", "u", "c", "hi");
+    bench.submit(3, "a", "u", "d", "ho");
+    assert_eq!(
+        bench.commit(NOW),
+        [(1, acked(1, false)), (3, acked(2, false))]
+    );
+    assert_eq!(bench.commit(NOW), [(2, acked(1, true))]);
+}
+
+#[test]
+fn the_stored_cid_is_asked_before_the_text_and_the_text_before_the_rate() {
+    let mut bench = Bench::new(Limits {
+        sends_burst: 1,
+        ..Limits::default()
+    });
+    assert_eq!(bench.send("a", "u", "c", "hi", NOW), acked(1, false));
+    assert_eq!(bench.send("a", "u", "c", "", NOW), code(Code::CidReused));
+    assert_eq!(bench.send("a", "u", "d", "", NOW), code(Code::TextEmpty));
+    assert_eq!(
+        bench.send("a", "u", "d", "hi", NOW),
+        refusal(Code::RateLimited, 1_000)
+    );
+    assert_eq!(bench.send("a", "u", "c", "hi", NOW), acked(1, true));
+}
+
+#[test]
+fn a_refused_send_costs_no_token() {
+    let mut bench = Bench::new(Limits {
+        sends_burst: 2,
+        ..Limits::default()
+    });
+    for _ in 0..10 {
+        assert_eq!(bench.send("a", "u", "x", "\n", NOW), code(Code::TextEmpty));
+    }
+    assert_eq!(bench.send("a", "u", "c1", "hi", NOW), acked(1, false));
+    assert_eq!(bench.send("a", "u", "c2", "hi", NOW), acked(2, false));
+    let second = Now {
+        mono_us: 1_000_000,
+        ..NOW
+    };
+    assert_eq!(bench.send("a", "u", "c3", "hi", second), acked(3, false));
+}
+
+#[test]
+fn guests_of_one_address_share_a_rate_in_a_room() {
+    let mut bench = Bench::new(Limits {
+        guest_sends_burst: 3,
+        ..Limits::default()
+    });
+    let mut answers = Vec::new();
+    for guest in 0..4 {
+        bench.submit(guest, "a", &format!("u_{guest}"), "c", "hi");
+    }
+    for mut waiting in std::iter::from_fn(|| bench.partition.queue.take_turn()) {
+        for submission in &mut waiting {
+            submission.send.address = 99;
+            submission.send.from.as_mut().unwrap().guest = true;
+        }
+        answers.push(waiting);
+    }
+    bench.partition.queue.end_turn(answers.remove(0));
+    let replies = bench.commit(NOW);
+    assert_eq!(replies[2].1, acked(3, false));
+    assert_eq!(replies[3].1, refusal(Code::RateLimited, 100));
+}
+
+#[test]
+fn server_time_never_runs_backwards_in_a_room() {
+    let mut bench = Bench::new(unlimited());
+    bench.send("a", "u", "c1", "hi", NOW);
+    let earlier = Now {
+        unix_ms: NOW.unix_ms - 3_600_000,
+        ..NOW
+    };
+    assert_eq!(bench.send("a", "u", "c2", "hi", earlier), acked(2, false));
+}
+
+#[test]
+fn what_was_not_written_is_judged_anew_and_not_charged_twice() {
+    let mut bench = Bench::new(Limits {
+        sends_burst: 1,
+        ..Limits::default()
+    });
+    bench.submit(1, "a", "u", "c", "hi");
+    let batch = bench.partition.propose(NOW, 1, "me");
+    bench.partition.put_back(batch);
+    assert_eq!(bench.commit(NOW), [(1, acked(1, false))]);
+}
+
+#[test]
+fn what_landed_late_answers_the_send_that_was_put_back() {
+    let mut bench = Bench::new(unlimited());
+    bench.submit(1, "a", "u", "c", "hi");
+    let batch = bench.partition.propose(NOW, 1, "me");
+    let landed = batch.commit.clone().unwrap();
+    bench.partition.put_back(batch);
+    bench.log.push(landed.clone());
+    bench.partition.fold(1, landed).unwrap();
+    assert_eq!(bench.commit(NOW), [(1, acked(1, true))]);
+    assert_eq!(bench.read("a", &last(50)).head, 1);
+}
+
+#[test]
+fn a_refused_append_answers_unavailable_and_gives_the_token_back() {
+    let mut bench = Bench::new(Limits {
+        sends_burst: 1,
+        ..Limits::default()
+    });
+    bench.submit(1, "a", "u", "c", "hi");
+    let batch = bench.partition.propose(NOW, 1, "me");
+    assert_eq!(
+        bench.partition.refuse(batch),
+        [(1, refusal(Code::Unavailable, 1_000))]
+    );
+    assert_eq!(bench.send("a", "u", "c", "hi", NOW), acked(1, false));
+}
+
+#[test]
+fn a_loud_room_does_not_hold_up_a_quiet_one() {
+    let mut bench = Bench::new(unlimited());
+    let text = "x".repeat(2_000);
+    for n in 0..1_000 {
+        bench.submit(n, "loud", "u", &format!("c{n}"), &text);
+    }
+    bench.submit(9_999, "quiet", "v", "c", "hi");
+    let replies = bench.commit(NOW);
+    assert!(replies.iter().any(|(asker, _)| *asker == 9_999));
+    assert!(replies.len() < 200, "{}", replies.len());
+}
+
+#[test]
+fn a_reader_without_a_cursor_gets_the_last_few() {
+    let mut bench = Bench::new(unlimited());
+    for n in 1..=60 {
+        bench.send("a", "u", &format!("c{n}"), "hi", NOW);
+    }
+    let view = bench.read("A", &last(50));
+    assert_eq!((view.head, view.oldest, view.events.len()), (60, 1, 50));
+    assert_eq!(view.events[0].seq, 11);
+    assert!(!view.gap && !view.reset && !view.more);
+    let none = bench.read("other", &last(50));
+    assert_eq!((none.r#gen.as_str(), none.head, none.oldest), ("0", 0, 1));
+}
+
+#[test]
+fn a_cursor_is_caught_up_or_told_of_the_gap() {
+    let mut bench = Bench::new(unlimited());
+    for n in 1..=700 {
+        bench.send("a", "u", &format!("c{n}"), "hi", NOW);
+    }
+    let numbering = bench.read("a", &last(1)).r#gen;
+    let view = bench.read("a", &after(200, &numbering));
+    assert_eq!(
+        (view.events.len(), view.events[0].seq, view.gap),
+        (500, 201, false)
+    );
+    let view = bench.read("a", &after(199, &numbering));
+    assert_eq!(
+        (view.events.len(), view.events[0].seq, view.gap),
+        (50, 651, true)
+    );
+    assert!(bench.read("a", &after(700, "")).events.is_empty());
+    for wrong in [after(701, &numbering), after(5, "othergen")] {
+        let view = bench.read("a", &wrong);
+        assert_eq!((view.events.len(), view.reset, view.gap), (50, true, false));
+    }
+    assert!(!bench.read("a", &after(0, "0")).reset);
+    assert!(bench.read("none", &after(3, "x")).reset);
+}
+
+#[test]
+fn one_answer_holds_a_quarter_megabyte_and_says_that_there_is_more() {
+    let mut bench = Bench::new(unlimited());
+    let text = "好".repeat(2_000);
+    for n in 1..=100 {
+        bench.send("a", "u", &format!("c{n}"), &text, NOW);
+    }
+    let mut seen = 0;
+    loop {
+        let view = bench.read("a", &after(seen, ""));
+        assert!(view.encoded_len() <= 256 * 1024);
+        assert_eq!(view.events[0].seq, seen + 1);
+        seen = view.events.last().unwrap().seq;
+        if !view.more {
+            break;
+        }
+    }
+    assert_eq!(seen, 100);
+}
+
+#[test]
+fn without_auto_create_talking_makes_no_room() {
+    let mut bench = Bench::new(unlimited());
+    Arc::get_mut(&mut bench.partition.rules)
+        .unwrap()
+        .auto_create = false;
+    assert_eq!(
+        bench.send("a", "u", "c", "hi", NOW),
+        code(Code::RoomUnknown)
+    );
+    assert!(
+        bench
+            .partition
+            .view(&RoomId::parse("a").unwrap(), &last(50))
+            .is_none()
+    );
+}
+
+#[test]
+fn an_answer_to_what_is_not_there_is_refused() {
+    let mut bench = Bench::new(unlimited());
+    bench.send("a", "u", "c", "hi", NOW);
+    for (reply_to, expected) in [(1, acked(2, false)), (3, code(Code::TargetUnknown))] {
+        bench.submit(0, "a", "u", &format!("r{reply_to}"), "re");
+        let mut turn = bench.partition.queue.take_turn().unwrap();
+        turn[0].send.reply_to = reply_to;
+        bench.partition.queue.end_turn(turn);
+        assert_eq!(bench.commit(NOW)[0].1, expected);
+    }
+}
+
+#[test]
+fn records_that_cannot_be_folded_are_named() {
+    let newer = Commit {
+        format: COMMIT_FORMAT + 1,
+        ..Commit::default()
+    };
+    let error = decode(4, &newer.encode_to_vec()).unwrap_err();
+    assert!(
+        matches!(error, FoldError::TooOld { log_seq: 4, .. }),
+        "{error}"
+    );
+    assert!(matches!(
+        decode(4, b"\xff\xff"),
+        Err(FoldError::Undecodable { .. })
+    ));
+    let mut bench = Bench::new(unlimited());
+    let events = vec![Event {
+        seq: 2,
+        ..Event::default()
+    }];
+    let rooms = vec![RoomEvents {
+        room: "a".to_owned(),
+        events,
+        ..RoomEvents::default()
+    }];
+    let error = bench
+        .partition
+        .fold(
+            1,
+            Commit {
+                rooms,
+                ..Commit::default()
+            },
+        )
+        .err()
+        .unwrap();
+    assert!(
+        matches!(
+            error,
+            FoldError::Discontinuous {
+                expected: 1,
+                found: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// What may happen to a batch.
+#[derive(Clone, Debug)]
+enum Step {
+    Submit { room: u8, user: u8, cid: u8 },
+    Written,
+    Lost,
+    LandsAfterPutBack,
+    Refused,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..3_u8, 0..3_u8, 0..8_u8).prop_map(|(room, user, cid)| Step::Submit { room, user, cid }),
+        3 => Just(Step::Written),
+        1 => Just(Step::Lost),
+        1 => Just(Step::LandsAfterPutBack),
+        1 => Just(Step::Refused),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+proptest! {
+    /// ORDER, ONCE and ACK over any outcome of appends, and the fold of the log is the state.
+    #[test]
+    fn whatever_becomes_of_appends_each_cid_is_there_once_and_in_order(steps in steps()) {
+        let mut bench = Bench::new(unlimited());
+        let mut acks: BTreeMap<(String, u32), u64> = BTreeMap::new();
+        let mut asked = Vec::new();
+        for step in steps {
+            if let Step::Submit { room, user, cid } = step {
+                let asker = asked.len() as u32;
+                asked.push((format!("r{room}"), format!("u{user}"), format!("c{cid}")));
+                let (room, user, cid) = &asked[asked.len() - 1];
+                bench.submit(asker, room, user, cid, "hi");
+                continue;
+            }
+            let batch = bench.partition.propose(NOW, 1, "me");
+            let commit = batch.commit.clone();
+            let next = bench.log.len() as u64 + 1;
+            let replies = match (step, commit) {
+                (Step::Written, Some(commit)) => {
+                    bench.log.push(commit);
+                    bench.partition.committed(batch, next).unwrap().replies
+                }
+                (Step::LandsAfterPutBack, Some(commit)) => {
+                    bench.partition.put_back(batch);
+                    bench.log.push(commit.clone());
+                    bench.partition.fold(next, commit).unwrap().replies
+                }
+                (Step::Refused, Some(_)) => bench.partition.refuse(batch),
+                (_, None) => bench.partition.committed(batch, next - 1).unwrap().replies,
+                (_, Some(_)) => {
+                    bench.partition.put_back(batch);
+                    Vec::new()
+                }
+            };
+            for (asker, answer) in replies {
+                if let reply::Result::Acked(acked) = answer {
+                    acks.insert((asked[asker as usize].0.clone(), asker), acked.seq);
+                }
+            }
+        }
+        let mut heads: BTreeMap<String, u64> = BTreeMap::new();
+        let mut places: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+        for room in bench.log.iter().flat_map(|commit| &commit.rooms) {
+            for event in &room.events {
+                let head = heads.entry(room.room.clone()).or_default();
+                prop_assert_eq!(event.seq, *head + 1);
+                *head = event.seq;
+                let user = event.from.as_ref().unwrap().id.clone();
+                let key = (room.room.clone(), user, event.cid.clone());
+                prop_assert_eq!(places.insert(key, event.seq), None, "written twice");
+                prop_assert!(matches!(event.kind, Some(Kind::Message(_))));
+            }
+        }
+        for ((_, asker), seq) in acks {
+            prop_assert_eq!(places.get(&asked[asker as usize]), Some(&seq), "acked, not in the log");
+        }
+        let mut again = Bench::new(unlimited());
+        for (at, commit) in bench.log.iter().enumerate() {
+            again.partition.fold(at as u64 + 1, commit.clone()).unwrap();
+        }
+        let sorted = |partition: &Partition<u32>| {
+            partition.summaries().collect::<BTreeMap<_, _>>()
+        };
+        prop_assert_eq!(sorted(&again.partition), sorted(&bench.partition));
+    }
+}
