@@ -1,1 +1,193 @@
-//! The embedded adapter: an in-process bus, and redb for log and store.
+//! The embedded adapter: an in-process bus, and log and store in one redb file. One process, one folder.
+
+mod bus;
+mod queue;
+mod storage;
+mod writer;
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use proto::PartitionId;
+
+use crate::{
+    Append, Broker, Bus, Log, LogError, ProvisionError, PublishError, Put, ReadError, Reader,
+    RequestError, Revision, Store, StoreError, SubscribeError, TrimError, Value,
+};
+use bus::LocalBus;
+pub use queue::LocalSubscription;
+use storage::Storage;
+pub use storage::StorageReader;
+
+/// Name of the data file in the folder.
+const DATA_FILE: &str = "parlor.redb";
+/// Name of the lock file in the folder.
+const LOCK_FILE: &str = "parlor.lock";
+
+/// A broker inside this process, with its data in one folder. Cheap to clone.
+#[derive(Clone)]
+pub struct Embedded {
+    bus: Arc<LocalBus>,
+    storage: Storage,
+    /// Held as long as any clone lives.
+    _lock: Option<Arc<File>>,
+}
+
+/// The folder cannot be used. The words name it, what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or a file in it cannot be made, read or written.
+    #[error(
+        "cannot use the data folder {path}: {error}; make it writable, free space, or choose another \
+         with --data-dir"
+    )]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process uses the folder.
+    #[error(
+        "the data folder {path} is in use by another process: stop it, or choose another folder with \
+         --data-dir"
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data file is damaged or of another format.
+    #[error(
+        "cannot open {path}: {error}; restore it from a back-up, or move it away to start empty"
+    )]
+    Data {
+        /// The data file.
+        path: PathBuf,
+        /// What redb said.
+        error: redb::Error,
+    },
+}
+
+impl Embedded {
+    /// Opens the folder, making it when it is not there, and locks it for this process.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let folder = |error| OpenError::Folder { path: dir.to_owned(), error };
+        fs::create_dir_all(dir).map_err(folder)?;
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).truncate(false).write(true).open(dir.join(LOCK_FILE));
+        let lock = lock.map_err(folder)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked { path: dir.to_owned() },
+            TryLockError::Error(error) => folder(error),
+        })?;
+        let path = dir.join(DATA_FILE);
+        let storage = Storage::open(&path).map_err(|error| match error {
+            redb::Error::Io(error) => folder(error),
+            error => OpenError::Data { path, error },
+        })?;
+        Ok(Self { bus: Arc::default(), storage, _lock: Some(Arc::new(lock)) })
+    }
+
+    /// A broker without files, for tests.
+    ///
+    /// # Errors
+    /// What redb says; in practice none.
+    pub fn in_memory() -> Result<Self, redb::Error> {
+        Ok(Self { bus: Arc::default(), storage: Storage::in_memory()?, _lock: None })
+    }
+}
+
+impl Bus for Embedded {
+    type Subscription = LocalSubscription;
+
+    async fn publish(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        traceparent: Option<&str>,
+    ) -> Result<(), PublishError> {
+        self.bus.publish(subject, payload, traceparent)
+    }
+
+    async fn request(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        traceparent: Option<&str>,
+        deadline: Duration,
+    ) -> Result<Bytes, RequestError> {
+        self.bus.request(subject, payload, traceparent, deadline).await
+    }
+
+    async fn subscribe(&self, pattern: &str) -> Result<LocalSubscription, SubscribeError> {
+        LocalBus::subscribe(&self.bus, pattern)
+    }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
+}
+
+impl Log for Embedded {
+    type Reader = StorageReader;
+
+    async fn append(&self, pp: PartitionId, expected_last: u64, record: Bytes) -> Append {
+        self.storage.append(pp, expected_last, record).await
+    }
+
+    fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
+        self.storage.read(pp, from, to)
+    }
+
+    async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
+        self.storage.last(pp).await
+    }
+
+    async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
+        self.storage.trim(pp, up_to).await
+    }
+}
+
+impl Reader for StorageReader {
+    async fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
+        self.next_record().await
+    }
+}
+
+impl Store for Embedded {
+    async fn get(&self, pp: PartitionId, key: &str) -> Result<Option<Value>, StoreError> {
+        self.storage.get(pp, key).await
+    }
+
+    async fn put(&self, pp: PartitionId, key: &str, value: Bytes, expected: Revision) -> Put {
+        self.storage.put(pp, key, value, expected).await
+    }
+
+    async fn purge(&self, pp: PartitionId, prefix: &str) -> Result<(), StoreError> {
+        self.storage.purge(pp, prefix).await
+    }
+
+    async fn scan(
+        &self,
+        pp: PartitionId,
+        prefix: &str,
+    ) -> Result<Vec<(String, Value)>, StoreError> {
+        self.storage.scan(pp, prefix).await
+    }
+}
+
+impl Broker for Embedded {
+    async fn provision(&self, _partitions: &[PartitionId]) -> Result<(), ProvisionError> {
+        // Tables are made with their first record.
+        Ok(())
+    }
+}

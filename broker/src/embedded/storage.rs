@@ -1,0 +1,266 @@
+//! Log and store in one redb file. Writes go through one thread that commits all that waits in one
+//! transaction; reads take a snapshot.
+
+use std::{collections::VecDeque, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use proto::PartitionId;
+use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
+
+use super::writer::{Change, Writer};
+use crate::{
+    Append, LogError, MAX_RECORD, Put, ReadError, Revision, StoreError, TrimError, Value,
+};
+
+/// Partition and log sequence → record.
+pub(super) const LOG: TableDefinition<(u32, u64), &[u8]> = TableDefinition::new("log");
+/// Partition → last sequence ever written, and the first one that was not trimmed.
+pub(super) const BOUNDS: TableDefinition<u32, (u64, u64)> = TableDefinition::new("log_bounds");
+/// Partition and key → revision and value.
+pub(super) const STORE: TableDefinition<(u32, &str), (u64, &[u8])> = TableDefinition::new("store");
+/// Partition → the last revision given out.
+pub(super) const REVISIONS: TableDefinition<u32, u64> = TableDefinition::new("store_revisions");
+
+/// Page cache of redb. History is read rarely; the log's tail is in the owners' memory.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of records that a reader fetches at once.
+const CHUNK_BYTES: usize = 512 * 1024;
+
+/// The database and its writer thread. Cheap to clone; the thread ends with the last clone.
+#[derive(Clone)]
+pub(super) struct Storage {
+    database: Arc<Database>,
+    writer: Writer,
+}
+
+impl Storage {
+    pub(super) fn open(path: &Path) -> Result<Self, redb::Error> {
+        Self::on(redb::Builder::new().set_cache_size(CACHE_BYTES).create(path)?)
+    }
+
+    pub(super) fn in_memory() -> Result<Self, redb::Error> {
+        let backend = redb::backends::InMemoryBackend::new();
+        Self::on(redb::Builder::new().create_with_backend(backend)?)
+    }
+
+    fn on(database: Database) -> Result<Self, redb::Error> {
+        let database = Arc::new(database);
+        let writer = Writer::start(Arc::clone(&database)).map_err(redb::Error::Io)?;
+        Ok(Self { database, writer })
+    }
+
+    pub(super) async fn append(&self, pp: PartitionId, expected_last: u64, record: Bytes) -> Append {
+        if record.len() > MAX_RECORD {
+            let why = format!("record of {} bytes is above {MAX_RECORD}", record.len());
+            return Append::Refused { why };
+        }
+        let append = |done| Change::Append { pp: number(pp), expected_last, record, done };
+        self.writer.change(append).await.unwrap_or(Append::Unclear)
+    }
+
+    pub(super) fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
+        let database = Arc::clone(&self.database);
+        StorageReader { database, pp: number(pp), next: from, to, fetched: VecDeque::new() }
+    }
+
+    pub(super) async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
+        let pp = number(pp);
+        let (last, _) = self.look(move |db| bounds(db, pp)).await.map_err(LogError)?;
+        Ok(last)
+    }
+
+    pub(super) async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
+        let gone = || TrimError::Unavailable("the writer has ended".to_owned());
+        let trim = |done| Change::Trim { pp: number(pp), up_to, done };
+        self.writer.change(trim).await.ok_or_else(gone)?
+    }
+
+    pub(super) async fn get(
+        &self,
+        pp: PartitionId,
+        key: &str,
+    ) -> Result<Option<Value>, StoreError> {
+        let (pp, key) = (number(pp), checked(key)?);
+        let found = self.look(move |db| {
+            let Some(table) = opened(db.begin_read()?.open_table(STORE))? else { return Ok(None) };
+            let found = table.get((pp, key.as_str()))?;
+            Ok(found.map(|entry| value(entry.value())))
+        });
+        found.await.map_err(StoreError::Unavailable)
+    }
+
+    pub(super) async fn put(
+        &self,
+        pp: PartitionId,
+        key: &str,
+        value: Bytes,
+        expected: Revision,
+    ) -> Put {
+        let key = match checked(key) {
+            Ok(key) => key,
+            Err(error) => return Put::Refused { why: error.to_string() },
+        };
+        if value.len() > MAX_RECORD {
+            let why = format!("value of {} bytes is above {MAX_RECORD}", value.len());
+            return Put::Refused { why };
+        }
+        let put = |done| Change::Put { pp: number(pp), key, value, expected, done };
+        self.writer.change(put).await.unwrap_or(Put::Unclear)
+    }
+
+    pub(super) async fn purge(&self, pp: PartitionId, prefix: &str) -> Result<(), StoreError> {
+        let prefix = checked(prefix)?;
+        let gone = || StoreError::Unavailable("the writer has ended".to_owned());
+        let purge = |done| Change::Purge { pp: number(pp), prefix, done };
+        self.writer.change(purge).await.ok_or_else(gone)?
+    }
+
+    pub(super) async fn scan(
+        &self,
+        pp: PartitionId,
+        prefix: &str,
+    ) -> Result<Vec<(String, Value)>, StoreError> {
+        let pp = number(pp);
+        let prefix = if prefix.is_empty() { String::new() } else { checked(prefix)? };
+        let found = self.look(move |db| {
+            let Some(table) = opened(db.begin_read()?.open_table(STORE))? else {
+                return Ok(Vec::new());
+            };
+            let mut found = Vec::new();
+            for entry in table.range((pp, prefix.as_str())..)? {
+                let (key, stored) = entry?;
+                let (of, key) = key.value();
+                if of != pp || !key.starts_with(&prefix) {
+                    break;
+                }
+                if is_below(key, &prefix) {
+                    found.push((key.to_owned(), value(stored.value())));
+                }
+            }
+            Ok(found)
+        });
+        found.await.map_err(StoreError::Unavailable)
+    }
+
+    /// Looks at a snapshot, off the runtime's threads.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, String> {
+        let database = Arc::clone(&self.database);
+        match tokio::task::spawn_blocking(move || look(&database)).await {
+            Ok(looked) => looked.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Records of the embedded log.
+pub struct StorageReader {
+    database: Arc<Database>,
+    pp: u32,
+    next: u64,
+    to: u64,
+    fetched: VecDeque<(u64, Bytes)>,
+}
+
+impl StorageReader {
+    pub(super) async fn next_record(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
+        if self.next > self.to {
+            return Ok(None);
+        }
+        if self.fetched.is_empty() {
+            let (database, pp, from, to) = (Arc::clone(&self.database), self.pp, self.next, self.to);
+            let fetch = tokio::task::spawn_blocking(move || fetch(&database, pp, from, to));
+            let fetched = fetch.await.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+            self.fetched = fetched?;
+        }
+        let Some((seq, record)) = self.fetched.pop_front() else {
+            return Err(ReadError::Unavailable(format!("the log ends before {}", self.next)));
+        };
+        self.next = seq + 1;
+        Ok(Some((seq, record)))
+    }
+}
+
+/// Records from `from` on, as many as a chunk holds; fails when `from` is not there.
+fn fetch(
+    database: &Database,
+    pp: u32,
+    from: u64,
+    to: u64,
+) -> Result<VecDeque<(u64, Bytes)>, ReadError> {
+    let unavailable = |error: redb::Error| ReadError::Unavailable(error.to_string());
+    let (last, first) = bounds(database, pp).map_err(unavailable)?;
+    if from < first {
+        return Err(ReadError::Trimmed { first });
+    }
+    if from > last {
+        return Err(ReadError::Unavailable(format!("the log ends at {last}, before {from}")));
+    }
+    let read = || -> Result<_, redb::Error> {
+        let table = database.begin_read()?.open_table(LOG)?;
+        let (mut records, mut bytes, mut expected) = (VecDeque::new(), 0, from);
+        for entry in table.range((pp, from)..=(pp, to.min(last)))? {
+            let (key, record) = entry?;
+            let (_, seq) = key.value();
+            if seq != expected || bytes > CHUNK_BYTES {
+                break;
+            }
+            bytes += record.value().len();
+            records.push_back((seq, Bytes::copy_from_slice(record.value())));
+            expected += 1;
+        }
+        Ok(records)
+    };
+    let records = read().map_err(unavailable)?;
+    if records.is_empty() {
+        // Trimmed between the two looks.
+        let (_, first) = bounds(database, pp).map_err(unavailable)?;
+        return Err(ReadError::Trimmed { first });
+    }
+    Ok(records)
+}
+
+/// Last sequence and first one left; 0 and 1 for a log without records.
+fn bounds(database: &Database, pp: u32) -> Result<(u64, u64), redb::Error> {
+    let Some(table) = opened(database.begin_read()?.open_table(BOUNDS))? else { return Ok((0, 1)) };
+    let found = table.get(pp)?;
+    Ok(found.map_or((0, 1), |entry| entry.value()))
+}
+
+/// A table that was never written to is not there.
+fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn value((revision, bytes): (u64, &[u8])) -> Value {
+    Value { bytes: Bytes::copy_from_slice(bytes), revision: Revision(revision) }
+}
+
+/// Whether `key` is `prefix` or below it, by whole tokens.
+pub(super) fn is_below(key: &str, prefix: &str) -> bool {
+    match key.strip_prefix(prefix) {
+        Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('.'),
+        None => false,
+    }
+}
+
+fn checked(key: &str) -> Result<String, StoreError> {
+    let token = |token: &str| {
+        !token.is_empty() && !token.contains(char::is_whitespace) && token != "*" && token != ">"
+    };
+    if key.split('.').all(token) { Ok(key.to_owned()) } else { Err(StoreError::Key(key.to_owned())) }
+}
+
+/// Meta is the last possible number; rooms' partitions count from 0.
+fn number(pp: PartitionId) -> u32 {
+    match pp {
+        PartitionId::Meta => u32::MAX,
+        PartitionId::Rooms(number) => u32::from(number),
+    }
+}
