@@ -3,6 +3,7 @@
 //! error codes, and the frames of the browser protocol.
 
 pub mod code;
+pub mod frame;
 pub mod limits;
 pub mod nick;
 pub mod partition;

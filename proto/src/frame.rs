@@ -1,0 +1,13 @@
+//! The frames of the browser protocol (PROTOCOL.md sections 2 and 3): what clients say, parsed and
+//! checked for shape, and what servers say, as serde structs. Nothing here knows a socket.
+
+pub mod client;
+pub mod cursor;
+pub mod server;
+
+pub use client::{ClientFrame, Echo, Rejected};
+pub use cursor::Cursor;
+pub use server::ServerFrame;
+
+/// Integers on the wire stay below this (2^53), so that every JSON reader keeps them exact.
+pub const MAX_INTEGER: u64 = 1 << 53;

@@ -1,0 +1,260 @@
+//! Frames from browsers: `{"op": …}` in JSON, checked for shape only. Whether a room, a cid or a text is
+//! allowed is decided later, in the order of PROTOCOL.md section 4 rule 6.
+
+mod fields;
+mod surrogates;
+
+use serde_json::{Map, Number, Value};
+
+use super::Cursor;
+use crate::Code;
+use fields::Fields;
+
+/// Most code points of a `ping`'s `t` when it is a string.
+const MAX_PING: usize = 64;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientFrame {
+    /// The first frame.
+    Hello(Hello),
+    /// Into a room.
+    Join {
+        /// As typed.
+        room: String,
+        /// What the client has of it.
+        after: Option<Cursor>,
+    },
+    /// Out of a room.
+    Leave {
+        /// As typed.
+        room: String,
+    },
+    /// A message.
+    Send(Send),
+    /// Another nick.
+    Nick {
+        /// As typed.
+        nick: String,
+    },
+    /// Is anybody there?
+    Ping {
+        /// Comes back in the `pong`.
+        t: PingValue,
+    },
+}
+
+/// Says who is there and what rooms it wants.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hello {
+    /// From an earlier `welcome` or `token`.
+    pub token: Option<String>,
+    /// Wished for.
+    pub nick: Option<String>,
+    /// Name and version of the client.
+    pub client: Option<String>,
+    /// Language of the words in errors.
+    pub lang: Option<String>,
+    /// Rooms to join, as typed. A bad cursor is the failure of its room alone.
+    pub rooms: Vec<(String, Result<Option<Cursor>, super::cursor::NotACursor>)>,
+}
+
+/// A message to a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// As typed.
+    pub room: String,
+    /// `None` when it is missing or no cid; refused only after room and membership were checked.
+    pub cid: Option<String>,
+    /// As typed, unchecked.
+    pub text: String,
+    /// The seq it answers to.
+    pub reply_to: Option<u64>,
+    /// The last seq the client had when it first sent this cid.
+    pub since: Option<u64>,
+}
+
+/// The `t` of a ping.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum PingValue {
+    /// A number.
+    Number(Number),
+    /// A short string.
+    Text(String),
+}
+
+/// What of a frame an error repeats, so that the client knows which one failed.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Echo {
+    /// A string of 1–36 or an integer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Value>,
+    /// As sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cid: Option<String>,
+    /// As sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+}
+
+impl Echo {
+    /// Of a room alone.
+    pub fn room(room: &str) -> Self {
+        Self {
+            room: Some(room.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// A frame that is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejected {
+    /// `MALFORMED` or `UNKNOWN_OP`.
+    pub code: Code,
+    /// Which field, and what was expected; for the client's developer, in English.
+    pub why: String,
+    /// What the error repeats.
+    pub echo: Echo,
+}
+
+/// Reads one text frame. The echo is returned beside a good frame too: it may yet be refused.
+///
+/// # Errors
+/// [`Rejected`].
+pub fn parse(text: &str) -> Result<(ClientFrame, Echo), Rejected> {
+    let object = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => {
+            return Err(malformed(
+                "expected a JSON object with an `op`",
+                Echo::default(),
+            ));
+        }
+        Err(error) => return Err(unreadable(text, &error)),
+    };
+    let echo = echo_of(&object);
+    let fields = Fields(object);
+    match read(fields) {
+        Ok(Some(frame)) => Ok((frame, echo)),
+        Ok(None) => Err(Rejected {
+            code: Code::UnknownOp,
+            why: "no such `op`".to_owned(),
+            echo,
+        }),
+        Err(why) => Err(malformed(why, echo)),
+    }
+}
+
+/// A message that was not text.
+pub fn binary() -> Rejected {
+    malformed("expected a text frame, got a binary one", Echo::default())
+}
+
+fn malformed(why: impl Into<String>, echo: Echo) -> Rejected {
+    Rejected {
+        code: Code::Malformed,
+        why: why.into(),
+        echo,
+    }
+}
+
+fn unreadable(text: &str, error: &serde_json::Error) -> Rejected {
+    // JavaScript's JSON.stringify writes half of a surrogate pair as an escape that no Unicode text
+    // holds. The frame is refused, but its sender should learn which one it was.
+    let mended = surrogates::replace_lone(text)
+        .and_then(|mended| serde_json::from_str::<Map<String, Value>>(&mended).ok());
+    match mended {
+        Some(object) => malformed("a string holds half of a surrogate pair", echo_of(&object)),
+        None => malformed(format!("not JSON: {error}"), Echo::default()),
+    }
+}
+
+fn echo_of(object: &Map<String, Value>) -> Echo {
+    let text = |name: &str| match object.get(name) {
+        Some(Value::String(text)) if !text.contains(surrogates::PLACEHOLDER) => Some(text.clone()),
+        _ => None,
+    };
+    let id = match object.get("id") {
+        Some(Value::String(id)) if (1..=36).contains(&id.chars().count()) => {
+            text("id").map(Value::String)
+        }
+        Some(Value::Number(id)) if id.is_i64() || id.is_u64() => Some(Value::Number(id.clone())),
+        _ => None,
+    };
+    Echo {
+        id,
+        cid: text("cid"),
+        room: text("room"),
+    }
+}
+
+/// `None` for an unknown op.
+fn read(mut fields: Fields) -> Result<Option<ClientFrame>, String> {
+    let op = fields.string("op")?;
+    Ok(Some(match op.as_str() {
+        "hello" => ClientFrame::Hello(Hello {
+            token: fields.string_if_any("token")?,
+            nick: fields.string_if_any("nick")?,
+            client: fields.string_if_any("client")?,
+            lang: fields.string_if_any("lang")?,
+            rooms: rooms(&mut fields)?,
+        }),
+        "join" => ClientFrame::Join {
+            room: fields.string("room")?,
+            after: match fields.0.get("after") {
+                None => None,
+                Some(after) => {
+                    Cursor::from_json(after).map_err(|error| format!("`after`: {error}"))?
+                }
+            },
+        },
+        "leave" => ClientFrame::Leave {
+            room: fields.string("room")?,
+        },
+        "send" => ClientFrame::Send(Send {
+            room: fields.string("room")?,
+            text: fields.string("text")?,
+            reply_to: fields.integer_if_any("reply_to")?,
+            since: fields.integer_if_any("since")?,
+            cid: fields.cid(),
+        }),
+        "nick" => ClientFrame::Nick {
+            nick: fields.string("nick")?,
+        },
+        "ping" => ClientFrame::Ping {
+            t: ping_value(&mut fields)?,
+        },
+        _ => return Ok(None),
+    }))
+}
+
+type HelloRooms = Vec<(String, Result<Option<Cursor>, super::cursor::NotACursor>)>;
+
+fn rooms(fields: &mut Fields) -> Result<HelloRooms, String> {
+    match fields.0.remove("rooms") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Object(rooms)) => Ok(rooms
+            .into_iter()
+            .map(|(room, cursor)| {
+                let cursor = Cursor::from_json(&cursor);
+                (room, cursor)
+            })
+            .collect()),
+        Some(_) => Err("`rooms`: expected an object of room to cursor or null".to_owned()),
+    }
+}
+
+fn ping_value(fields: &mut Fields) -> Result<PingValue, String> {
+    match fields.0.remove("t") {
+        Some(Value::Number(number)) => Ok(PingValue::Number(number)),
+        Some(Value::String(text)) if text.chars().count() <= MAX_PING => Ok(PingValue::Text(text)),
+        _ => Err(format!(
+            "`t`: expected a number or a string of at most {MAX_PING} characters"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! Frames to browsers. Optional fields are absent, never null; `room` is always the room id.
+
+use serde::Serialize;
+
+use super::client::{Echo, PingValue};
+use crate::{
+    Code, Limits,
+    log::v1::{Event as LogEvent, event::Kind},
+    time::rfc3339,
+};
+
+/// A frame to a browser, but for [`Event`], which is encoded once for many.
+#[derive(Debug, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum ServerFrame<'a> {
+    /// Who you are and what is allowed.
+    Welcome(Welcome<'a>),
+    /// You are in the room.
+    Joined(Joined<'a>),
+    /// It is durable.
+    Ack(Ack<'a>),
+    /// It was refused.
+    Error(Refusal<'a>),
+    /// Events that are not sent here.
+    Gap {
+        /// Room id.
+        room: &'a str,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
+    /// A nick changed.
+    User {
+        /// Whose.
+        id: &'a str,
+        /// To what.
+        nick: &'a str,
+    },
+    /// The server lives.
+    Pong {
+        /// The ping's.
+        t: &'a PingValue,
+        /// Now.
+        server_time: String,
+    },
+    /// Keep this instead of the one before.
+    Token {
+        /// Guest token.
+        token: &'a str,
+    },
+    /// The server goes away.
+    Drain {
+        /// Come back after this, elsewhere.
+        delay_ms: u64,
+    },
+}
+
+impl ServerFrame<'_> {
+    /// The JSON text.
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+/// The first frame.
+#[derive(Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// Version of the protocol.
+    pub v: u32,
+    /// Names the connection in logs.
+    pub session: &'a str,
+    /// Who you are.
+    pub user: User<'a>,
+    /// To keep; of guests only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<&'a str>,
+    /// Now.
+    pub server_time: String,
+    /// How often the server pings.
+    pub ping_ms: u64,
+    /// What is allowed.
+    pub limits: &'a Limits,
+}
+
+/// A user, to themselves.
+#[derive(Debug, Serialize)]
+pub struct User<'a> {
+    /// User id.
+    pub id: &'a str,
+    /// Nick.
+    pub nick: &'a str,
+    /// Without an account.
+    pub guest: bool,
+}
+
+/// A room as of now, with what the client lacks.
+#[derive(Debug, Serialize)]
+pub struct Joined<'a> {
+    /// Room id.
+    pub room: &'a str,
+    /// The name as the client sent it.
+    pub asked: &'a str,
+    /// Display name.
+    pub name: &'a str,
+    /// The numbering; `0` without events.
+    pub r#gen: &'a str,
+    /// The seq of the last event.
+    pub head: u64,
+    /// Lowest seq kept; `head + 1` if none.
+    pub oldest: u64,
+    /// The newest, rising.
+    pub events: &'a [Event<'a>],
+    /// What is left out before `events`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<JoinGap>,
+    /// The room's settings.
+    pub settings: Settings,
+    /// The user in this room.
+    pub you: You<'a>,
+    /// Sockets in the room.
+    pub online: u64,
+}
+
+/// What `joined` leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum JoinGap {
+    /// These.
+    Missing {
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
+    /// The cursor means nothing here: forget what you have.
+    Reset {
+        /// Always true.
+        reset: bool,
+    },
+}
+
+/// Settings of a room; there are none yet.
+#[derive(Debug, Default, Serialize)]
+pub struct Settings {}
+
+/// A user in a room.
+#[derive(Debug, Serialize)]
+pub struct You<'a> {
+    /// `member`, and later more.
+    pub role: &'a str,
+}
+
+/// A durable event: a frame with `op` and `room`, an element of `joined.events` without.
+#[derive(Debug, Serialize)]
+pub struct Event<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    op: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#gen: Option<&'a str>,
+    seq: u64,
+    ts: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cid: &'a str,
+    from: From<'a>,
+    #[serde(flatten)]
+    kind: EventKind<'a>,
+}
+
+/// What happened.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum EventKind<'a> {
+    Message {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reply_to: Option<u64>,
+    },
+    /// An event of a later version: it keeps its place in the numbering.
+    Unknown,
+}
+
+/// The author of an event, as of its sending.
+#[derive(Debug, Serialize)]
+struct From<'a> {
+    id: &'a str,
+    nick: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    role: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bot: bool,
+}
+
+impl<'a> Event<'a> {
+    /// As an element of `joined.events`.
+    pub fn of(event: &'a LogEvent) -> Self {
+        let from = match &event.from {
+            Some(from) => From {
+                id: &from.id,
+                nick: &from.nick,
+                role: &from.role,
+                bot: from.bot,
+            },
+            None => From {
+                id: "",
+                nick: "",
+                role: "",
+                bot: false,
+            },
+        };
+        let kind = match &event.kind {
+            Some(Kind::Message(message)) => EventKind::Message {
+                text: &message.text,
+                reply_to: (message.reply_to > 0).then_some(message.reply_to),
+            },
+            None => EventKind::Unknown,
+        };
+        Self {
+            op: None,
+            room: None,
+            r#gen: None,
+            seq: event.seq,
+            ts: rfc3339(event.ts_ms),
+            cid: &event.cid,
+            from,
+            kind,
+        }
+    }
+
+    /// As a frame. The event with seq 1 carries the room's `gen`.
+    pub fn frame(room: &'a str, generation: &'a str, event: &'a LogEvent) -> Self {
+        Self {
+            op: Some("event"),
+            room: Some(room),
+            r#gen: (event.seq == 1).then_some(generation),
+            ..Self::of(event)
+        }
+    }
+
+    /// The JSON text.
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+/// Which send is durable as what.
+#[derive(Debug, Serialize)]
+pub struct Ack<'a> {
+    /// Room id.
+    pub room: &'a str,
+    /// The send's.
+    pub cid: &'a str,
+    /// The event's.
+    pub seq: u64,
+    /// The event's.
+    pub ts: String,
+    /// It was there already: the first `seq` and `ts`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dup: bool,
+}
+
+/// What was refused, and why.
+#[derive(Debug, Serialize)]
+pub struct Refusal<'a> {
+    /// For the client.
+    pub code: Code,
+    /// For people.
+    pub message: &'a str,
+    /// Which frame it was.
+    #[serde(flatten)]
+    pub echo: &'a Echo,
+    /// When to try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Serialising these types to a string cannot fail: no maps with odd keys, no failing `Serialize`.
+fn encode(frame: &impl Serialize) -> String {
+    serde_json::to_string(frame).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::log::v1::{Author, Message};
+
+    fn event(seq: u64) -> LogEvent {
+        LogEvent {
+            seq,
+            ts_ms: 1_795_762_800_005,
+            from: Some(Author {
+                id: "u_1".to_owned(),
+                nick: "伟".to_owned(),
+                guest: true,
+                ..Author::default()
+            }),
+            cid: "c1".to_owned(),
+            body_tag: 99,
+            kind: Some(Kind::Message(Message {
+                text: "a\u{2028}\"<b>".to_owned(),
+                reply_to: 0,
+            })),
+        }
+    }
+
+    fn value(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn an_event_in_both_forms() {
+        let logged = event(2);
+        let inner = json!({
+            "seq": 2, "ts": "2026-11-27T07:00:00.005Z", "cid": "c1", "kind": "message",
+            "from": {"id": "u_1", "nick": "伟"}, "text": "a\u{2028}\"<b>",
+        });
+        assert_eq!(value(&Event::of(&logged).encode()), inner);
+        let mut frame = inner;
+        frame["op"] = json!("event");
+        frame["room"] = json!("lobby");
+        assert_eq!(value(&Event::frame("lobby", "g1", &logged).encode()), frame);
+        let first = event(1);
+        let first = value(&Event::frame("lobby", "g1", &first).encode());
+        assert_eq!(first["gen"], "g1");
+    }
+
+    #[test]
+    fn optional_fields_are_absent() {
+        let echo = Echo::room("Lobby");
+        let refusal = ServerFrame::Error(Refusal {
+            code: Code::RoomInvalid,
+            message: "no",
+            echo: &echo,
+            retry_after_ms: None,
+        });
+        assert_eq!(
+            value(&refusal.encode()),
+            json!({"op": "error", "code": "ROOM_INVALID", "message": "no", "room": "Lobby"})
+        );
+        let ack = ServerFrame::Ack(Ack {
+            room: "lobby",
+            cid: "c1",
+            seq: 4,
+            ts: rfc3339(0),
+            dup: false,
+        });
+        assert_eq!(
+            value(&ack.encode()),
+            json!({"op": "ack", "room": "lobby", "cid": "c1", "seq": 4, "ts": "1970-01-01T00:00:00.000Z"})
+        );
+    }
+
+    #[test]
+    fn joined_with_a_gap() {
+        let joined = |gap| Joined {
+            room: "lobby",
+            asked: "Lobby",
+            name: "Lobby",
+            r#gen: "0",
+            head: 0,
+            oldest: 1,
+            events: &[],
+            gap: Some(gap),
+            settings: Settings::default(),
+            you: You { role: "member" },
+            online: 1,
+        };
+        let frame = ServerFrame::Joined(joined(JoinGap::Reset { reset: true }));
+        let frame = value(&frame.encode());
+        assert_eq!(frame["gap"], json!({"reset": true}));
+        assert_eq!(frame["settings"], json!({}));
+        let frame = ServerFrame::Joined(joined(JoinGap::Missing { from: 3, to: 9 }));
+        let frame = value(&frame.encode());
+        assert_eq!(frame["gap"], json!({"from": 3, "to": 9}));
+        assert_eq!(frame["you"], json!({"role": "member"}));
+    }
+}
