@@ -26,7 +26,12 @@ pub struct Browser {
 impl Browser {
     /// A socket of protocol v1, before `hello`.
     pub async fn connect(gateway: SocketAddr) -> Self {
-        Self::connect_with(gateway, "/ws", &[("Sec-WebSocket-Protocol", "parlor.v1.json")]).await
+        Self::connect_with(
+            gateway,
+            "/ws",
+            &[("Sec-WebSocket-Protocol", "parlor.v1.json")],
+        )
+        .await
     }
 
     /// A socket of the classic protocol; `path` is what follows `/ws/chat/`.
@@ -38,21 +43,25 @@ impl Browser {
     ///
     /// # Panics
     /// When the handshake fails.
-    pub async fn connect_with(
-        gateway: SocketAddr,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> Self {
+    pub async fn connect_with(gateway: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Self {
         let uri = format!("ws://{gateway}{path}").parse().expect("a URI");
         let mut request = ClientRequestBuilder::new(uri);
         for (name, value) in headers {
             request = request.with_header(*name, *value);
         }
         let request = request.into_client_request().expect("a request");
-        let stream = TcpStream::connect(gateway).await.expect("the gateway listens");
+        let stream = TcpStream::connect(gateway)
+            .await
+            .expect("the gateway listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        let (socket, _) = client_async(request, stream).await.expect("the handshake succeeds");
-        Self { socket, unread: VecDeque::new(), token: None }
+        let (socket, _) = client_async(request, stream)
+            .await
+            .expect("the handshake succeeds");
+        Self {
+            socket,
+            unread: VecDeque::new(),
+            token: None,
+        }
     }
 
     /// Connects, says `hello` with this nick and joins these rooms from their last events.
@@ -80,17 +89,24 @@ impl Browser {
     /// # Panics
     /// When the socket is gone.
     pub async fn say_raw(&mut self, message: Message) {
-        self.socket.send(message).await.expect("the socket takes a frame");
+        self.socket
+            .send(message)
+            .await
+            .expect("the socket takes a frame");
     }
 
     /// Sends a frame; `false` when the socket is gone.
     pub async fn try_say(&mut self, frame: Value) -> bool {
-        self.socket.send(Message::text(frame.to_string())).await.is_ok()
+        self.socket
+            .send(Message::text(frame.to_string()))
+            .await
+            .is_ok()
     }
 
     /// Sends a message and awaits its `ack` or `error`.
     pub async fn send(&mut self, room: &str, cid: &str, text: &str) -> Value {
-        self.say(json!({"op": "send", "room": room, "cid": cid, "text": text})).await;
+        self.say(json!({"op": "send", "room": room, "cid": cid, "text": text}))
+            .await;
         self.find(&format!("answer to {cid}"), |frame| {
             frame["cid"] == cid && (frame["op"] == "ack" || frame["op"] == "error")
         })
@@ -168,7 +184,9 @@ impl Browser {
             match self.receive().await {
                 Ok(frame) => self.unread.push_back(frame),
                 Err(why) => {
-                    let code = why.strip_prefix("closed ").and_then(|code| code.parse().ok());
+                    let code = why
+                        .strip_prefix("closed ")
+                        .and_then(|code| code.parse().ok());
                     return code.unwrap_or_else(|| panic!("not closed: {why}; {:?}", self.unread));
                 }
             }
@@ -180,7 +198,8 @@ impl Browser {
     pub async fn settle(&mut self) -> Vec<Value> {
         let mark: u32 = rand::random();
         self.say(json!({"op": "ping", "t": mark})).await;
-        self.find("pong", |frame| frame["op"] == "pong" && frame["t"] == mark).await;
+        self.find("pong", |frame| frame["op"] == "pong" && frame["t"] == mark)
+            .await;
         self.unread.drain(..).collect()
     }
 

@@ -37,7 +37,11 @@ pub fn binary() -> PathBuf {
         path.pop();
     }
     path.push("parlor");
-    assert!(path.exists(), "{} is not there: run `cargo build -p parlor`, or ./test", path.display());
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build -p parlor`, or ./test",
+        path.display()
+    );
     path
 }
 
@@ -48,7 +52,11 @@ impl Parlor {
     /// When it cannot be started.
     pub fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("PARLOR_") {
                 command.env_remove(key);
@@ -71,7 +79,11 @@ impl Parlor {
                 count.send_replace(lines.len());
             }
         });
-        Self { child, stderr, lines }
+        Self {
+            child,
+            stderr,
+            lines,
+        }
     }
 
     /// Everything in one process on `dir`, four partitions, limits as in `more`; ready.
@@ -97,14 +109,20 @@ impl Parlor {
     /// A room service on this NATS with four partitions; not awaited.
     pub fn room_service(nats: &str, more: &[&str]) -> Self {
         let mut args = vec!["room-service", "--nats", nats, "--partitions", "4"];
-        args.extend(["--admin-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+        args.extend([
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ]);
         args.extend(more);
         Self::spawn(&args, &[])
     }
 
     /// Waits for the line `ready`.
     pub async fn ready(&self) {
-        self.line("ready", |line| line.trim_end().ends_with("ready")).await;
+        self.line("ready", |line| line.trim_end().ends_with("ready"))
+            .await;
     }
 
     /// Where it listens: `http`, `admin` or `metrics`.
@@ -113,7 +131,9 @@ impl Parlor {
         let line = self.line(&key, |line| line.contains(&key)).await;
         let value = line.split(&key).nth(1).unwrap_or_default();
         let value = value.split_whitespace().next().unwrap_or_default();
-        value.parse().unwrap_or_else(|_| panic!("{line:?} has no address"))
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{line:?} has no address"))
     }
 
     /// Waits for a line on stderr.
@@ -138,7 +158,10 @@ impl Parlor {
 
     /// The lines of stderr so far.
     pub fn stderr(&self) -> Vec<String> {
-        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stderr
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sends a signal.
@@ -165,7 +188,9 @@ impl Parlor {
     /// When it does not end.
     pub async fn end(mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let Ok(status) = ended else { panic!("it does not end:\n{}", self.stderr().join("\n")) };
+        let Ok(status) = ended else {
+            panic!("it does not end:\n{}", self.stderr().join("\n"))
+        };
         status.expect("its end can be awaited")
     }
 

@@ -1,0 +1,244 @@
+//! The room service over the embedded broker, by the messages that gateways send.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use broker::{Append, Bus as _, Delivery, Log as _, Subscription as _, embedded::Embedded};
+use prometheus_client::registry::Registry;
+use prost::Message as _;
+use proto::{
+    Limits, PartitionCount, PartitionId, RoomId,
+    bus::v1::{Announcement, Fanout, Meta, Read, Reply, Request, Send, reply, request},
+    log::v1::{Author, COMMIT_FORMAT, Commit},
+    subject::Subjects,
+};
+use room_service::{Options, RoomService};
+use tokio_util::sync::CancellationToken;
+
+const SECOND: Duration = Duration::from_secs(5);
+
+struct Running {
+    broker: Embedded,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), room_service::Error>>,
+}
+
+fn options(replica: &str, alone: bool) -> Options {
+    Options {
+        subjects: Subjects::default(),
+        limits: Limits {
+            rates: false,
+            ..Limits::default()
+        },
+        replica_id: replica.to_owned(),
+        partitions: Some(PartitionCount::new(1).unwrap()),
+        default_partitions: PartitionCount::DEFAULT,
+        auto_create: true,
+        alone,
+        admin: None,
+    }
+}
+
+async fn start(broker: Embedded, replica: &str, alone: bool) -> Running {
+    let mut registry = Registry::default();
+    let service = RoomService::bind(options(replica, alone), broker.clone(), &mut registry);
+    let service = service.await.unwrap();
+    let handle = service.handle();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(service.run(shutdown.clone()));
+    handle.ready().await;
+    Running {
+        broker,
+        shutdown,
+        task,
+    }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    async fn epoch(&self) -> u64 {
+        let subject = Subjects::default().who(PartitionId::Rooms(0));
+        let answer = self
+            .broker
+            .request(&subject, bytes(), None, SECOND)
+            .await
+            .unwrap();
+        Announcement::decode(answer).unwrap().partitions[0].epoch
+    }
+
+    async fn ask(&self, op: request::Op) -> reply::Result {
+        let room = RoomId::parse("lobby").unwrap();
+        let subject = Subjects::default().inbound(PartitionId::Rooms(0), self.epoch().await, &room);
+        let request = Request {
+            room: room.to_string(),
+            op: Some(op),
+        };
+        let payload = request.encode_to_vec().into();
+        let answer = self
+            .broker
+            .request(&subject, payload, None, SECOND)
+            .await
+            .unwrap();
+        Reply::decode(answer).unwrap().result.unwrap()
+    }
+
+    async fn send(&self, cid: &str) -> reply::Result {
+        let from = Author {
+            id: "u_1".to_owned(),
+            nick: "Ann".to_owned(),
+            ..Author::default()
+        };
+        let send = Send {
+            from: Some(from),
+            cid: cid.to_owned(),
+            text: "hi".to_owned(),
+            asked: "Lobby".to_owned(),
+            ..Send::default()
+        };
+        self.ask(request::Op::Send(send)).await
+    }
+
+    async fn head(&self) -> u64 {
+        let read = Read {
+            limit: 50,
+            catch_up: 500,
+            ..Read::default()
+        };
+        match self.ask(request::Op::Read(read)).await {
+            reply::Result::Room(room) => room.head,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn bytes() -> bytes::Bytes {
+    bytes::Bytes::new()
+}
+
+fn seq(result: &reply::Result) -> (u64, bool) {
+    match result {
+        reply::Result::Acked(acked) => (acked.seq, acked.dup),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_send_is_acked_after_it_is_durable_and_then_published() {
+    let running = start(Embedded::in_memory().unwrap(), "a", true).await;
+    let room = RoomId::parse("lobby").unwrap();
+    let subject = Subjects::default().outbound(PartitionId::Rooms(0), &room);
+    let mut out = running.broker.subscribe(&subject).await.unwrap();
+    assert_eq!(seq(&running.send("c1").await), (1, false));
+    let Some(Delivery::Message(message)) = out.next().await else {
+        panic!("nothing published")
+    };
+    let fanout = Fanout::decode(message.payload).unwrap();
+    assert_eq!((fanout.room.as_str(), fanout.events[0].seq), ("lobby", 1));
+    assert_eq!(fanout.r#gen.len(), 8);
+    assert_eq!(running.head().await, 1);
+    assert!(running.broker.last(PartitionId::Rooms(0)).await.unwrap() >= 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_restarted_service_folds_the_log_and_raises_the_epoch() {
+    let broker = Embedded::in_memory().unwrap();
+    let first = start(broker.clone(), "a", true).await;
+    let before = first.epoch().await;
+    first.send("c1").await;
+    first.stop().await;
+    let second = start(broker, "a", true).await;
+    assert_eq!(second.epoch().await, before + 1);
+    assert_eq!(seq(&second.send("c1").await), (1, true));
+    assert_eq!(seq(&second.send("c2").await), (2, false));
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_that_meets_a_higher_epoch_in_the_log_writes_nothing_more() {
+    let broker = Embedded::in_memory().unwrap();
+    let running = start(broker.clone(), "a", true).await;
+    running.send("c1").await;
+    let pp = PartitionId::Rooms(0);
+    let epoch = running.epoch().await;
+    let claim = Commit {
+        format: COMMIT_FORMAT,
+        epoch: epoch + 1,
+        owner: "other.1".to_owned(),
+        ..Commit::default()
+    };
+    let last = broker.last(pp).await.unwrap();
+    let claimed = broker.append(pp, last, claim.encode_to_vec().into()).await;
+    assert_eq!(claimed, Append::Written(last + 1));
+    match running.send("c2").await {
+        reply::Result::NotOwner(not_owner) => assert_eq!(not_owner.epoch, epoch + 1),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(broker.last(pp).await.unwrap(), last + 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_service_stands_by_and_claims_when_the_first_ends() {
+    let broker = Embedded::in_memory().unwrap();
+    let first = start(broker.clone(), "a", true).await;
+    first.send("c1").await;
+    let epoch = first.epoch().await;
+    let second = start(broker, "b", false).await;
+    assert_eq!(second.epoch().await, epoch, "it is the first's still");
+    first.stop().await;
+    let claimed = async {
+        while second.try_epoch().await != Some(epoch + 1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SECOND, claimed)
+        .await
+        .expect("it claims");
+    assert_eq!(seq(&second.send("c1").await), (1, true));
+    second.stop().await;
+}
+
+impl Running {
+    async fn try_epoch(&self) -> Option<u64> {
+        let subject = Subjects::default().who(PartitionId::Rooms(0));
+        let asked = self
+            .broker
+            .request(&subject, bytes(), None, Duration::from_millis(100));
+        let answer = Announcement::decode(asked.await.ok()?).ok()?;
+        answer.partitions.first().map(|owned| owned.epoch)
+    }
+}
+
+#[tokio::test]
+async fn the_installation_is_made_once_and_told_to_gateways() {
+    let broker = Embedded::in_memory().unwrap();
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let running = start(broker.clone(), "a", true).await;
+        let subject = Subjects::default().meta_get();
+        let answer = broker
+            .request(&subject, bytes(), None, SECOND)
+            .await
+            .unwrap();
+        let meta = Meta::decode(answer).unwrap();
+        assert_eq!((meta.partitions, meta.guest_key.len()), (1, 32));
+        keys.push(meta.guest_key);
+        running.stop().await;
+    }
+    assert_eq!(keys[0], keys[1]);
+    let wrong = Options {
+        partitions: PartitionCount::new(2).ok(),
+        ..options("a", true)
+    };
+    let service = RoomService::bind(wrong, broker, &mut Registry::default())
+        .await
+        .unwrap();
+    let error = service.run(CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains("--partitions 2"), "{error}");
+}
