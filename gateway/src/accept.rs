@@ -1,0 +1,3 @@
+//! Connections as they come in.
+
+pub(crate) mod listener;

@@ -1,0 +1,3 @@
+//! What HTTP says and gets.
+
+pub(crate) mod origin;
