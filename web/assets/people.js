@@ -42,5 +42,5 @@ function graphemes(text) {
  */
 export function dress(avatar, person) {
   avatar.className = `avatar ${tone(person.id)}`;
-  avatar.textContent = initials(person.nick);
+  avatar.dataset.initials = initials(person.nick); // drawn by style.css: not part of copied text
 }
