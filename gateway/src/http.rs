@@ -1,3 +1,4 @@
 //! What HTTP says and gets.
 
+pub(crate) mod client;
 pub(crate) mod origin;

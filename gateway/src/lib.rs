@@ -3,8 +3,10 @@
 //! stores nothing, and knows of the broker only [`broker::Bus`].
 
 mod accept;
+mod admission;
 mod drain;
 mod http;
+mod identity;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
