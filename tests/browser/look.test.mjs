@@ -37,13 +37,6 @@ test('look', { timeout: 180_000 }, async (t) => {
     await shows(page, 'On it.');
     return page;
   };
-  /** Own messages that wait or were refused. */
-  const trouble = async (page) => {
-    await say(page, 'bad \u0007 bell');
-    await page.locator('#outbox .failed.message').waitFor();
-    await page.context().setOffline(true);
-  };
-
   await t.test('pictures of both pages', async () => {
     for (const [name, options] of [
       ['wide', WIDE],
@@ -61,31 +54,43 @@ test('look', { timeout: 180_000 }, async (t) => {
     }
   });
 
-  await t.test('a picture of trouble', async () => {
-    const page = await room('general', WIDE);
-    await trouble(page);
-    await picture(page, 'room-failed');
-    await page.locator('#me').click();
-    await picture(page, 'room-nick');
-  });
-
+  /** Every page in every look, with everything in sight that can go wrong with a message. */
+  const audited = [];
   for (const colorScheme of ['light', 'dark']) {
-    for (const [name, options] of [['wide', WIDE], ['phone', PHONE]]) {
-      await t.test(`axe finds nothing, ${name} and ${colorScheme}`, async () => {
-        // The policy would, rightly, not let a stranger's script run; axe is one.
-        const audited = { ...options, colorScheme, bypassCSP: true };
-        const index = await browser.open(server.url('/chat/'), audited);
-        await index.keyboard.press('Enter');
-        await audit(index);
-        const page = await room('general', audited);
-        await trouble(page);
-        await audit(page);
-        await page.locator('#me').click();
-        await until('the dialog', () => page.locator('#nick-dialog').isVisible());
-        await audit(page);
-        await Promise.all([index, page].map((each) => each.context().close()));
-      });
+    for (const [size, options] of [['wide', WIDE], ['phone', PHONE]]) {
+      // The policy would, rightly, not let a stranger's script run; axe is one.
+      const look = { ...options, colorScheme, bypassCSP: true };
+      const page = await room('general', look);
+      await say(page, 'bad \u0007 bell');
+      await page.locator('#outbox .failed.message').waitFor();
+      audited.push({ name: `${size}-${colorScheme}`, look, page });
     }
+  }
+
+  for (const { name, look, page } of audited) {
+    await t.test(`axe finds nothing: ${name}`, async () => {
+      await audit(page);
+      await page.locator('#me').click();
+      await until('the dialog', () => page.locator('#nick-dialog').isVisible());
+      await picture(page, `nick-${name}`);
+      await audit(page);
+      await page.keyboard.press('Escape');
+      const index = await browser.open(server.url('/chat/'), look);
+      await index.keyboard.press('Enter');
+      await audit(index);
+      await index.context().close();
+    });
+  }
+
+  await server.kill();
+  for (const { name, page } of audited) {
+    await t.test(`axe finds nothing without a server: ${name}`, async () => {
+      await until('loss in words', () => page.locator('#bar').isVisible());
+      await say(page, 'It works, sending a picture of the log.');
+      await page.locator('#outbox .pending').waitFor();
+      await picture(page, `lost-${name}`);
+      await audit(page);
+    });
   }
 });
 

@@ -136,7 +136,10 @@ function start(roomName) {
     },
   });
   const drawOutbox = () =>
-    keepPlace(() => outboxView.draw(room.outbox.items, client.me, client.status.state === 'online'));
+    keepPlace(() => {
+      const online = client.status.state === 'online';
+      outboxView.draw(room.outbox.items, client.me, online, logView.continuesWith(client.me));
+    });
 
   client.on('token', (token) => kept.set(TOKEN, token));
   client.on('limits', (limits) => {

@@ -48,6 +48,16 @@ export class LogView {
     return lines.map((line) => line.replace(/\s*[\r\n\u2028\u2029]+\s*/g, ' ')).join('\n');
   }
 
+  /**
+   * Whether a message that `person` sends now would continue the last group.
+   *
+   * @param {{id: string, nick: string} | undefined} person
+   * @returns {boolean}
+   */
+  continuesWith(person) {
+    return person !== undefined && continues(this.#last, person, new Date());
+  }
+
   /** @param {Change} change */
   apply(change) {
     if (change.reset) {
@@ -87,13 +97,7 @@ export class LogView {
     const lastTs = last && last.type !== 'gap' ? new Date(last.ts) : undefined;
     const newDay = lastTs === undefined || lastTs.toDateString() !== date.toDateString();
     if (newDay) nodes.push(day(date));
-    const grouped =
-      !newDay &&
-      last?.type === 'message' &&
-      last.from.id === entry.from.id &&
-      last.from.nick === entry.from.nick &&
-      date.getTime() - new Date(last.ts).getTime() < GROUP_MS;
-    const node = message(entry, date, !grouped);
+    const node = message(entry, date, newDay || !continues(last, entry.from, date));
     this.#shown.set(entry, node);
     return [...nodes, node];
   }
@@ -133,12 +137,15 @@ export class OutboxView {
    * @param {Item[]} items
    * @param {{id: string, nick: string} | undefined} me
    * @param {boolean} online
+   * @param {boolean} grouped the log above ends with a message of ours
    */
-  draw(items, me, online) {
-    const state = JSON.stringify([items.map((i) => [i.cid, i.state, i.code, i.notBefore]), me, online]);
+  draw(items, me, online, grouped) {
+    const shown = items.map((i) => [i.cid, i.state, i.code, i.notBefore]);
+    const state = JSON.stringify([shown, me, online, grouped]);
     if (state === this.#drawn) return;
     this.#drawn = state;
-    this.#root.replaceChildren(...items.map((item, index) => this.#item(item, index === 0, me, online)));
+    const nodes = items.map((item, index) => this.#item(item, index === 0 && !grouped, me, online));
+    this.#root.replaceChildren(...nodes);
   }
 
   /**
@@ -176,6 +183,21 @@ export class OutboxView {
     node.append(avatar, body);
     return node;
   }
+}
+
+/**
+ * @param {Entry | undefined} last
+ * @param {{id: string, nick: string}} from
+ * @param {Date} date
+ * @returns {boolean}
+ */
+function continues(last, from, date) {
+  return (
+    last?.type === 'message' &&
+    last.from.id === from.id &&
+    last.from.nick === from.nick &&
+    date.getTime() - new Date(last.ts).getTime() < GROUP_MS
+  );
 }
 
 /** @param {Item} item @param {boolean} online @returns {string} */
