@@ -127,6 +127,7 @@ function start(roomName) {
   const room = client.join(roomName);
   const outboxView = new OutboxView(element('outbox'), {
     retry: (cid) => {
+      if (client.status.state === 'waiting') client.reconnectNow();
       client.retry(room, cid);
       input.focus();
     },

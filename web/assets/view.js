@@ -1,6 +1,7 @@
 // The log on the screen: turns entries into elements and keeps them in step with the room's log.
 // Every text from outside becomes a text node; there is no HTML here.
 
+import { canDiscard } from './client/parlor.js';
 import { dress } from './people.js';
 import { errorText, lang, t } from './text.js';
 
@@ -171,9 +172,8 @@ export class OutboxView {
     if (why) {
       const note = make('p', item.state === 'failed' ? 'note failed' : 'note');
       note.append(why);
-      if (item.state === 'failed') {
-        note.append(' ', button('retry', item), ' ', button('discard', item));
-      }
+      if (item.state === 'failed' || !online) note.append(' ', button('retry', item));
+      if (canDiscard(item)) note.append(' ', button('discard', item));
       body.append(note);
     } else if (item.state === 'pending') {
       const hidden = make('span', 'sr-only');

@@ -212,9 +212,13 @@ export class Outbox {
     }
   }
 
-  /** @param {string} cid */
+  /**
+   * Drops a message that failed, or that was never tried. One on its way cannot be called back.
+   *
+   * @param {string} cid
+   */
   discard(cid) {
-    this.items = this.items.filter((item) => item.cid !== cid || item.state !== 'failed');
+    this.items = this.items.filter((item) => item.cid !== cid || !canDiscard(item));
   }
 
   /** @param {Item} item @param {string} code */
@@ -229,6 +233,11 @@ export class Outbox {
   #dropSent(known) {
     this.items = this.items.filter((item) => item.state !== 'sent' || (item.seq ?? 0) > known);
   }
+}
+
+/** @param {Item} item @returns {boolean} */
+export function canDiscard(item) {
+  return item.state === 'failed' || (item.state === 'pending' && item.since === undefined);
 }
 
 /** @param {any} item @returns {item is Item} */

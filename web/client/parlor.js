@@ -8,6 +8,7 @@ import { RoomLog } from './log.js';
 import { Outbox } from './outbox.js';
 import { backoffMs, isTemporary, laterMs, verdict } from './retry.js';
 
+export { canDiscard } from './outbox.js';
 export { checkRoomName, roomFromPath, roomPath } from './room-name.js';
 
 const SUBPROTOCOL = 'parlor.v1.json';
@@ -235,7 +236,7 @@ export class Parlor {
     this.#pump(room);
   }
 
-  /** Drops a failed message. @param {Room} room @param {string} cid */
+  /** Drops a message that failed or was never tried. @param {Room} room @param {string} cid */
   discard(room, cid) {
     room.outbox.discard(cid);
     this.#pump(room);

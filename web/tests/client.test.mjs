@@ -238,6 +238,26 @@ test('what was typed offline goes out after the join, with the since of then', (
   assert.deepEqual(t.socket.of('send'), [{ op: 'send', room: 'general', cid: 'cid1', text: 'offline', since: 11 }]);
 });
 
+test('a message never tried can be taken back, one on its way cannot', () => {
+  const t = setup();
+  const room = t.online(10);
+  t.client.send(room, 'on its way');
+  t.client.send(room, 'behind it');
+  t.socket.drop();
+  t.client.discard(room, 'cid1');
+  t.client.discard(room, 'cid2');
+  assert.deepEqual(room.outbox.items.map((i) => i.cid), ['cid1']);
+});
+
+test('a room one is removed from says why and is left alone', () => {
+  const t = setup();
+  const room = t.online();
+  t.socket.push({ op: 'removed', room: 'general', why: 'kick', reason: 'spam' });
+  assert.deepEqual(room.error, { code: 'REMOVED_KICK', message: 'spam' });
+  t.client.send(room, 'hi');
+  assert.deepEqual(t.socket.of('send'), []);
+});
+
 test('nobody waits for a connection longer than ten minutes', () => {
   const t = setup();
   const room = t.client.join('general');
