@@ -8,6 +8,8 @@ pub mod embedded;
 pub mod log;
 pub mod nats;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trace;
 
 use std::future::Future;

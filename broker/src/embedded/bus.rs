@@ -81,14 +81,26 @@ impl LocalBus {
         let mut routes = this.routes.write();
         match Pattern::of(pattern).ok_or_else(|| SubscribeError::Pattern(pattern.to_owned()))? {
             Pattern::Exact => {
-                routes.exact.entry(pattern.to_owned()).or_default().push(Arc::clone(&queue));
+                routes
+                    .exact
+                    .entry(pattern.to_owned())
+                    .or_default()
+                    .push(Arc::clone(&queue));
             }
             Pattern::LastAny(prefix) => {
-                routes.last_any.entry(prefix.to_owned()).or_default().push(Arc::clone(&queue));
+                routes
+                    .last_any
+                    .entry(prefix.to_owned())
+                    .or_default()
+                    .push(Arc::clone(&queue));
             }
             Pattern::Other => routes.other.push((pattern.to_owned(), Arc::clone(&queue))),
         }
-        Ok(LocalSubscription { bus: Arc::clone(this), pattern: pattern.to_owned(), queue })
+        Ok(LocalSubscription {
+            bus: Arc::clone(this),
+            pattern: pattern.to_owned(),
+            queue,
+        })
     }
 
     pub(super) fn unsubscribe(&self, pattern: &str, queue: &Arc<Queue>) {
@@ -120,7 +132,10 @@ impl LocalBus {
         let before_last = subject.rsplit_once('.').map_or("", |(before, _)| before);
         let exact = routes.exact.get(subject).into_iter().flatten();
         let last_any = routes.last_any.get(before_last).into_iter().flatten();
-        let other = routes.other.iter().filter(|(pattern, _)| matches(pattern, subject));
+        let other = routes
+            .other
+            .iter()
+            .filter(|(pattern, _)| matches(pattern, subject));
         let mut reached = 0;
         for queue in exact.chain(last_any).chain(other.map(|(_, queue)| queue)) {
             queue.push(Message {

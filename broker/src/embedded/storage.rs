@@ -8,9 +8,7 @@ use proto::PartitionId;
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
 
 use super::writer::{Change, Writer};
-use crate::{
-    Append, LogError, MAX_RECORD, Put, ReadError, Revision, StoreError, TrimError, Value,
-};
+use crate::{Append, LogError, MAX_RECORD, Put, ReadError, Revision, StoreError, TrimError, Value};
 
 /// Partition and log sequence → record.
 pub(super) const LOG: TableDefinition<(u32, u64), &[u8]> = TableDefinition::new("log");
@@ -35,7 +33,11 @@ pub(super) struct Storage {
 
 impl Storage {
     pub(super) fn open(path: &Path) -> Result<Self, redb::Error> {
-        Self::on(redb::Builder::new().set_cache_size(CACHE_BYTES).create(path)?)
+        Self::on(
+            redb::Builder::new()
+                .set_cache_size(CACHE_BYTES)
+                .create(path)?,
+        )
     }
 
     pub(super) fn in_memory() -> Result<Self, redb::Error> {
@@ -49,29 +51,52 @@ impl Storage {
         Ok(Self { database, writer })
     }
 
-    pub(super) async fn append(&self, pp: PartitionId, expected_last: u64, record: Bytes) -> Append {
+    pub(super) async fn append(
+        &self,
+        pp: PartitionId,
+        expected_last: u64,
+        record: Bytes,
+    ) -> Append {
         if record.len() > MAX_RECORD {
             let why = format!("record of {} bytes is above {MAX_RECORD}", record.len());
             return Append::Refused { why };
         }
-        let append = |done| Change::Append { pp: number(pp), expected_last, record, done };
+        let append = |done| Change::Append {
+            pp: number(pp),
+            expected_last,
+            record,
+            done,
+        };
         self.writer.change(append).await.unwrap_or(Append::Unclear)
     }
 
     pub(super) fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
         let database = Arc::clone(&self.database);
-        StorageReader { database, pp: number(pp), next: from, to, fetched: VecDeque::new() }
+        StorageReader {
+            database,
+            pp: number(pp),
+            next: from,
+            to,
+            fetched: VecDeque::new(),
+        }
     }
 
     pub(super) async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
         let pp = number(pp);
-        let (last, _) = self.look(move |db| bounds(db, pp)).await.map_err(LogError)?;
+        let (last, _) = self
+            .look(move |db| bounds(db, pp))
+            .await
+            .map_err(LogError)?;
         Ok(last)
     }
 
     pub(super) async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
         let gone = || TrimError::Unavailable("the writer has ended".to_owned());
-        let trim = |done| Change::Trim { pp: number(pp), up_to, done };
+        let trim = |done| Change::Trim {
+            pp: number(pp),
+            up_to,
+            done,
+        };
         self.writer.change(trim).await.ok_or_else(gone)?
     }
 
@@ -82,7 +107,9 @@ impl Storage {
     ) -> Result<Option<Value>, StoreError> {
         let (pp, key) = (number(pp), checked(key)?);
         let found = self.look(move |db| {
-            let Some(table) = opened(db.begin_read()?.open_table(STORE))? else { return Ok(None) };
+            let Some(table) = opened(db.begin_read()?.open_table(STORE))? else {
+                return Ok(None);
+            };
             let found = table.get((pp, key.as_str()))?;
             Ok(found.map(|entry| value(entry.value())))
         });
@@ -98,20 +125,34 @@ impl Storage {
     ) -> Put {
         let key = match checked(key) {
             Ok(key) => key,
-            Err(error) => return Put::Refused { why: error.to_string() },
+            Err(error) => {
+                return Put::Refused {
+                    why: error.to_string(),
+                };
+            }
         };
         if value.len() > MAX_RECORD {
             let why = format!("value of {} bytes is above {MAX_RECORD}", value.len());
             return Put::Refused { why };
         }
-        let put = |done| Change::Put { pp: number(pp), key, value, expected, done };
+        let put = |done| Change::Put {
+            pp: number(pp),
+            key,
+            value,
+            expected,
+            done,
+        };
         self.writer.change(put).await.unwrap_or(Put::Unclear)
     }
 
     pub(super) async fn purge(&self, pp: PartitionId, prefix: &str) -> Result<(), StoreError> {
         let prefix = checked(prefix)?;
         let gone = || StoreError::Unavailable("the writer has ended".to_owned());
-        let purge = |done| Change::Purge { pp: number(pp), prefix, done };
+        let purge = |done| Change::Purge {
+            pp: number(pp),
+            prefix,
+            done,
+        };
         self.writer.change(purge).await.ok_or_else(gone)?
     }
 
@@ -121,7 +162,11 @@ impl Storage {
         prefix: &str,
     ) -> Result<Vec<(String, Value)>, StoreError> {
         let pp = number(pp);
-        let prefix = if prefix.is_empty() { String::new() } else { checked(prefix)? };
+        let prefix = if prefix.is_empty() {
+            String::new()
+        } else {
+            checked(prefix)?
+        };
         let found = self.look(move |db| {
             let Some(table) = opened(db.begin_read()?.open_table(STORE))? else {
                 return Ok(Vec::new());
@@ -170,13 +215,19 @@ impl StorageReader {
             return Ok(None);
         }
         if self.fetched.is_empty() {
-            let (database, pp, from, to) = (Arc::clone(&self.database), self.pp, self.next, self.to);
+            let (database, pp, from, to) =
+                (Arc::clone(&self.database), self.pp, self.next, self.to);
             let fetch = tokio::task::spawn_blocking(move || fetch(&database, pp, from, to));
-            let fetched = fetch.await.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+            let fetched = fetch
+                .await
+                .map_err(|error| ReadError::Unavailable(error.to_string()))?;
             self.fetched = fetched?;
         }
         let Some((seq, record)) = self.fetched.pop_front() else {
-            return Err(ReadError::Unavailable(format!("the log ends before {}", self.next)));
+            return Err(ReadError::Unavailable(format!(
+                "the log ends before {}",
+                self.next
+            )));
         };
         self.next = seq + 1;
         Ok(Some((seq, record)))
@@ -196,7 +247,9 @@ fn fetch(
         return Err(ReadError::Trimmed { first });
     }
     if from > last {
-        return Err(ReadError::Unavailable(format!("the log ends at {last}, before {from}")));
+        return Err(ReadError::Unavailable(format!(
+            "the log ends at {last}, before {from}"
+        )));
     }
     let read = || -> Result<_, redb::Error> {
         let table = database.begin_read()?.open_table(LOG)?;
@@ -224,7 +277,9 @@ fn fetch(
 
 /// Last sequence and first one left; 0 and 1 for a log without records.
 fn bounds(database: &Database, pp: u32) -> Result<(u64, u64), redb::Error> {
-    let Some(table) = opened(database.begin_read()?.open_table(BOUNDS))? else { return Ok((0, 1)) };
+    let Some(table) = opened(database.begin_read()?.open_table(BOUNDS))? else {
+        return Ok((0, 1));
+    };
     let found = table.get(pp)?;
     Ok(found.map_or((0, 1), |entry| entry.value()))
 }
@@ -239,7 +294,10 @@ fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
 }
 
 fn value((revision, bytes): (u64, &[u8])) -> Value {
-    Value { bytes: Bytes::copy_from_slice(bytes), revision: Revision(revision) }
+    Value {
+        bytes: Bytes::copy_from_slice(bytes),
+        revision: Revision(revision),
+    }
 }
 
 /// Whether `key` is `prefix` or below it, by whole tokens.
@@ -254,7 +312,11 @@ fn checked(key: &str) -> Result<String, StoreError> {
     let token = |token: &str| {
         !token.is_empty() && !token.contains(char::is_whitespace) && token != "*" && token != ">"
     };
-    if key.split('.').all(token) { Ok(key.to_owned()) } else { Err(StoreError::Key(key.to_owned())) }
+    if key.split('.').all(token) {
+        Ok(key.to_owned())
+    } else {
+        Err(StoreError::Key(key.to_owned()))
+    }
 }
 
 /// Meta is the last possible number; rooms' partitions count from 0.

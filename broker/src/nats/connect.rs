@@ -1,0 +1,272 @@
+//! Connections: who we are, how we come back, and what a lost connection means to subscribers.
+
+use std::{path::Path, time::Duration};
+
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError, connection::State,
+};
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use super::Options;
+
+/// Oldest nats-server that keeps the promises of log and store.
+const FLOOR: (u64, u64, u64) = (2, 12, 1);
+/// The same with three replicas.
+const FLOOR_REPLICATED: (u64, u64, u64) = (2, 14, 4);
+/// A dead connection is noticed within two of these.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest pause between attempts to come back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Messages that may wait in one subscription; what overflows is lost, and said to be.
+const SUBSCRIPTION_CAPACITY: usize = 65_536;
+
+/// NATS cannot be used. The words say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is none.
+    #[error("--nats {0}: {1}; expected nats://host:port, several separated by commas")]
+    Url(String, String),
+    /// The credentials file cannot be used.
+    #[error(
+        "--nats-creds {0}: {1}; expected a .creds file or a file whose first line is user:password"
+    )]
+    File(String, String),
+    /// The server does not let us in.
+    #[error(
+        "nats-server refuses our credentials: check --nats-creds, or user:password in --nats, against \
+         the server's accounts"
+    )]
+    Credentials,
+    /// The server is too old.
+    #[error("nats-server {found} is too old: this needs {needed} or newer")]
+    TooOld {
+        /// Its version.
+        found: String,
+        /// The oldest one that will do.
+        needed: String,
+    },
+    /// The server takes too small messages.
+    #[error("nats-server's max_payload is {0} bytes: set it to 1MB (1048576) or more")]
+    MaxPayload(usize),
+}
+
+/// Makes connections with the same credentials and manners.
+pub(super) struct Dialer {
+    servers: Vec<ServerAddr>,
+    login: Login,
+    inbox: String,
+    name: String,
+}
+
+enum Login {
+    None,
+    Password(String, String),
+    /// Contents of a `.creds` file.
+    Credentials(String),
+}
+
+/// A connection, and how often it may have lost messages.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    /// Rises whenever messages of this connection's subscriptions may have been lost.
+    pub(super) losses: watch::Receiver<u64>,
+}
+
+impl Connection {
+    pub(super) fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(options: &Options) -> Result<Self, ConnectError> {
+        let wrong = |why: String| ConnectError::Url(options.url.clone(), why);
+        let parse = |url: &str| {
+            url.trim()
+                .parse::<ServerAddr>()
+                .map_err(|e| wrong(e.to_string()))
+        };
+        let servers: Vec<_> = options
+            .url
+            .split(',')
+            .map(parse)
+            .collect::<Result<_, _>>()?;
+        // async-nats ignores what stands before the @, so it is passed on by option.
+        let in_url = servers.iter().find_map(|server| {
+            Some(Login::Password(
+                server.username()?.to_owned(),
+                server.password()?.to_owned(),
+            ))
+        });
+        let login = match &options.creds {
+            Some(file) => read_login(file)?,
+            None => in_url.unwrap_or(Login::None),
+        };
+        let inbox = options.subjects.inbox(&options.role);
+        Ok(Self {
+            servers,
+            login,
+            inbox,
+            name: format!("parlor {}", options.role),
+        })
+    }
+
+    fn options(&self, name: &str) -> Result<ConnectOptions, ConnectError> {
+        let options = ConnectOptions::new()
+            .name(format!("{} {name}", self.name))
+            .custom_inbox_prefix(&self.inbox)
+            .ping_interval(PING_EVERY)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .request_timeout(Some(Duration::from_secs(1)))
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .reconnect_delay_callback(pause);
+        match &self.login {
+            Login::None => Ok(options),
+            Login::Password(user, password) => {
+                Ok(options.user_and_password(user.clone(), password.clone()))
+            }
+            Login::Credentials(creds) => options
+                .credentials(creds)
+                .map_err(|error| ConnectError::File("(creds)".to_owned(), error.to_string())),
+        }
+    }
+
+    /// A connection that comes back by itself, beginning with the first time.
+    pub(super) async fn dial(&self, name: &'static str) -> Result<Connection, ConnectError> {
+        let (losing, losses) = watch::channel(0);
+        let on_event = move |event| {
+            noticed(name, &event, &losing);
+            std::future::ready(())
+        };
+        let options = self
+            .options(name)?
+            .event_callback(on_event)
+            .retry_on_initial_connect();
+        let client = options.connect(self.servers.as_slice()).await;
+        let client = client.map_err(|e| ConnectError::Url(self.name.clone(), e.to_string()))?;
+        Ok(Connection { client, losses })
+    }
+
+    /// Connects once more without patience, to hear why it fails.
+    pub(super) async fn verify(&self, replicas: u8) -> Result<(), ConnectError> {
+        let mut attempt = 0;
+        loop {
+            let error = match self
+                .options("check")?
+                .connect(self.servers.as_slice())
+                .await
+            {
+                Ok(client) => return check(&client, replicas),
+                Err(error) => error,
+            };
+            match error.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    return Err(ConnectError::Credentials);
+                }
+                _ if attempt == 0 => {
+                    warn!(error = %error, "nats is away, trying again until it is there");
+                }
+                _ => debug!(error = %error, "nats is still away"),
+            }
+            attempt += 1;
+            tokio::time::sleep(pause(attempt)).await;
+        }
+    }
+}
+
+fn check(client: &Client, replicas: u8) -> Result<(), ConnectError> {
+    let server = client.server_info();
+    let needed = if replicas >= 3 {
+        FLOOR_REPLICATED
+    } else {
+        FLOOR
+    };
+    if version(&server.version) < needed {
+        let (major, minor, patch) = needed;
+        let needed = format!("{major}.{minor}.{patch}");
+        return Err(ConnectError::TooOld {
+            found: server.version,
+            needed,
+        });
+    }
+    if server.max_payload < crate::MAX_RECORD {
+        return Err(ConnectError::MaxPayload(server.max_payload));
+    }
+    Ok(())
+}
+
+/// `2.15.2` or `2.14.0-beta.1`; what is not a number counts as 0.
+fn version(text: &str) -> (u64, u64, u64) {
+    let numbers = text.trim_start_matches('v').split(['.', '-', '+']);
+    let mut numbers = numbers.map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+/// Doubling pauses with full jitter.
+fn pause(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.min(6)).unwrap_or(6);
+    let most = Duration::from_millis(50 << doublings).min(LONGEST_PAUSE);
+    most.mul_f64(rand::random_range(0.1..1.0))
+}
+
+fn noticed(connection: &'static str, event: &Event, losing: &watch::Sender<u64>) {
+    match event {
+        Event::Connected => info!(nats.connection = connection, "connected to nats"),
+        Event::Disconnected => warn!(nats.connection = connection, "disconnected from nats"),
+        Event::SlowConsumer(_) => {
+            warn!(
+                nats.connection = connection,
+                "messages were dropped: a subscription is too slow"
+            );
+        }
+        // A denied subject shows only here: to its caller it is a time-out.
+        Event::ServerError(ServerError::Other(why)) => {
+            error!(
+                nats.connection = connection,
+                error = why,
+                "nats-server refuses: check permissions"
+            );
+            return;
+        }
+        other => {
+            debug!(nats.connection = connection, nats.event = %other, "nats event");
+            return;
+        }
+    }
+    losing.send_modify(|losses| *losses += 1);
+}
+
+fn read_login(file: &Path) -> Result<Login, ConnectError> {
+    let wrong = |why: String| ConnectError::File(file.display().to_string(), why);
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    if text.contains("-----BEGIN NATS USER JWT-----") {
+        return Ok(Login::Credentials(text));
+    }
+    match text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().split_once(':'))
+    {
+        Some((user, password)) if !user.is_empty() => {
+            Ok(Login::Password(user.to_owned(), password.to_owned()))
+        }
+        _ => Err(wrong("it holds neither".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(version("2.9.30") < FLOOR);
+        assert!(version("2.12.0") < FLOOR);
+        assert!(version("2.12.1") >= FLOOR);
+        assert!(version("v2.15.2") >= FLOOR_REPLICATED);
+        assert_eq!(version("2.14.0-beta.1"), (2, 14, 0));
+    }
+}

@@ -1,0 +1,154 @@
+//! The log on JetStream: one stream per partition, appended to by expectation, read by sequence through
+//! its leader.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
+use proto::PartitionId;
+use serde_json::json;
+
+use super::{
+    Nats, Shared,
+    api::{ApiError, Found, code},
+};
+use crate::{Append, Log, LogError, MAX_RECORD, ReadError, Reader, TrimError};
+
+/// Reads under way at once: enough to hide the round trip.
+const READ_AHEAD: usize = 64;
+
+impl Log for Nats {
+    type Reader = NatsReader;
+
+    async fn append(&self, pp: PartitionId, expected_last: u64, record: Bytes) -> Append {
+        if record.len() > MAX_RECORD {
+            let why = format!("record of {} bytes is above {MAX_RECORD}", record.len());
+            return Append::Refused { why };
+        }
+        let jetstream = &self.shared.jetstream;
+        let expectation = ("Nats-Expected-Last-Sequence", expected_last);
+        match jetstream
+            .store(jetstream.subjects.log(pp), record, expectation)
+            .await
+        {
+            Ok(stored) => Append::Written(stored.seq),
+            Err(ApiError::Said { code, words }) => refusal(code, words),
+            Err(ApiError::Silent(_)) => Append::Unclear,
+        }
+    }
+
+    fn read(&self, pp: PartitionId, from: u64, to: u64) -> NatsReader {
+        NatsReader {
+            shared: Arc::clone(&self.shared),
+            pp,
+            next: from,
+            ask: from,
+            to,
+            waiting: FuturesOrdered::new(),
+        }
+    }
+
+    async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
+        let jetstream = &self.shared.jetstream;
+        match jetstream.info(&jetstream.log_stream(pp)).await {
+            Ok(info) => Ok(info.state.last_seq),
+            Err(error) => Err(LogError(error.to_string())),
+        }
+    }
+
+    async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
+        let jetstream = &self.shared.jetstream;
+        let stream = jetstream.log_stream(pp);
+        let unavailable = |error: ApiError| TrimError::Unavailable(error.to_string());
+        // A purge beyond the last sequence raises it.
+        let last = jetstream
+            .info(&stream)
+            .await
+            .map_err(unavailable)?
+            .state
+            .last_seq;
+        if up_to > last {
+            return Err(TrimError::BeyondLast { up_to, last });
+        }
+        if up_to == 0 {
+            return Ok(());
+        }
+        // `seq` is the first one to stay.
+        jetstream
+            .purge(&stream, &json!({"seq": up_to + 1}))
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+fn refusal(code: u32, words: String) -> Append {
+    match code {
+        code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT => {
+            // "wrong last sequence: 17"
+            let last = words.rsplit(' ').next().and_then(|last| last.parse().ok());
+            Append::Conflict {
+                last: last.unwrap_or(0),
+            }
+        }
+        refused if code::REFUSALS.contains(&refused) => Append::Refused {
+            why: format!("{words} ({refused})"),
+        },
+        // No leader, a stream that is moving: nobody knows.
+        _ => Append::Unclear,
+    }
+}
+
+/// Records of a JetStream log.
+pub struct NatsReader {
+    shared: Arc<Shared>,
+    pp: PartitionId,
+    /// What `next` yields next.
+    next: u64,
+    /// What is asked for next.
+    ask: u64,
+    to: u64,
+    waiting: FuturesOrdered<BoxFuture<'static, Result<Option<Found>, ApiError>>>,
+}
+
+impl Reader for NatsReader {
+    async fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
+        if self.next > self.to {
+            return Ok(None);
+        }
+        while self.ask <= self.to && self.waiting.len() < READ_AHEAD {
+            let (shared, pp, seq) = (Arc::clone(&self.shared), self.pp, self.ask);
+            let get = async move {
+                let jetstream = &shared.jetstream;
+                jetstream
+                    .message(&jetstream.log_stream(pp), &json!({"seq": seq}))
+                    .await
+            };
+            self.waiting.push_back(get.boxed());
+            self.ask += 1;
+        }
+        match self.waiting.next().await {
+            Some(Ok(Some(found))) if found.seq == self.next => {
+                self.next += 1;
+                Ok(Some((found.seq, found.payload)))
+            }
+            Some(Err(error)) => Err(ReadError::Unavailable(error.to_string())),
+            _ => Err(why_absent(&self.shared, self.pp, self.next).await),
+        }
+    }
+}
+
+/// A trimmed and a future sequence answer alike: first and last tell them apart.
+async fn why_absent(shared: &Shared, pp: PartitionId, seq: u64) -> ReadError {
+    let stream = shared.jetstream.log_stream(pp);
+    match shared.jetstream.info(&stream).await {
+        Ok(info) if seq < info.state.first_seq => ReadError::Trimmed {
+            first: info.state.first_seq,
+        },
+        Ok(info) => ReadError::Unavailable(format!(
+            "record {seq} is not there; the log ends at {}",
+            info.state.last_seq
+        )),
+        Err(error) => ReadError::Unavailable(error.to_string()),
+    }
+}

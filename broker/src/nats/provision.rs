@@ -1,0 +1,105 @@
+//! The streams of a partition: made when missing, verified when there.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use proto::PartitionId;
+use serde_json::{Value as Json, json};
+use tracing::info;
+
+use super::api::{ApiError, JetStream, code};
+use crate::ProvisionError;
+
+/// Streams made or verified at once.
+const AT_ONCE: usize = 8;
+
+pub(super) async fn provision(
+    jetstream: &JetStream,
+    replicas: u8,
+    partitions: &[PartitionId],
+) -> Result<(), ProvisionError> {
+    let mut streams = Vec::with_capacity(partitions.len() * 2);
+    for pp in partitions {
+        streams.push((
+            jetstream.log_stream(*pp),
+            log_config(jetstream, *pp, replicas),
+        ));
+        streams.push((
+            jetstream.room_stream(*pp),
+            room_config(jetstream, *pp, replicas),
+        ));
+    }
+    let ensured = stream::iter(streams)
+        .map(|(name, config)| async move { ensure(jetstream, &name, &config).await });
+    ensured.buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// No age, size or count limit: what may go is trimmed by its owner. Nothing that writes by itself.
+fn log_config(jetstream: &JetStream, pp: PartitionId, replicas: u8) -> Json {
+    json!({
+        "name": jetstream.log_stream(pp),
+        "subjects": [jetstream.subjects.log(pp)],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "num_replicas": replicas,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_msgs_per_subject": -1,
+        "max_msg_size": -1,
+        "allow_direct": false,
+    })
+}
+
+/// Two versions of a value: a put that redacts erases the one before it by its sequence.
+fn room_config(jetstream: &JetStream, pp: PartitionId, replicas: u8) -> Json {
+    json!({
+        "name": jetstream.room_stream(pp),
+        "subjects": [jetstream.subjects.store(pp, ">")],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "num_replicas": replicas,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_msgs_per_subject": 2,
+        "max_msg_size": -1,
+        "allow_direct": false,
+    })
+}
+
+async fn ensure(jetstream: &JetStream, name: &str, config: &Json) -> Result<(), ProvisionError> {
+    let unavailable = |error: ApiError| ProvisionError::Unavailable(format!("{name}: {error}"));
+    let found = match jetstream.info(name).await {
+        Ok(found) => found,
+        Err(ApiError::Said {
+            code: code::STREAM_NOT_FOUND,
+            ..
+        }) => {
+            let made = jetstream.create(name, config).await.map_err(unavailable)?;
+            info!(nats.stream = name, "made a stream");
+            made
+        }
+        Err(error) => return Err(unavailable(error)),
+    };
+    verify(name, config, &found.config)
+}
+
+/// Every setting that we name, and that nothing fills or drains the stream beside us.
+fn verify(name: &str, expected: &Json, found: &Json) -> Result<(), ProvisionError> {
+    let settings = expected.as_object().into_iter().flatten();
+    let expected = settings.map(|(key, value)| (key.as_str(), value.clone()));
+    let absent = ["sources", "mirror", "republish", "subject_transform"];
+    for (key, expected) in expected.chain(absent.map(|key| (key, Json::Null))) {
+        let found = found.get(key).cloned().unwrap_or(Json::Null);
+        // The server leaves out what is false or 0.
+        let unset = |value: &Json| value.is_null() || *value == false || *value == 0;
+        if found != expected && !(unset(&found) && unset(&expected)) {
+            return Err(ProvisionError::Settings(format!(
+                "stream {name}: {key} is {found}, expected {expected}; change it with `nats stream \
+                 edit {name}`, or use another --nats-prefix"
+            )));
+        }
+    }
+    Ok(())
+}

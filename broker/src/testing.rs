@@ -1,0 +1,117 @@
+//! A real nats-server for tests: on a random port of loopback, with a store of its own, killed when
+//! dropped. The binary is `$NATS_SERVER`, else `nats-server` on the PATH.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+};
+
+/// How long the server may take to listen.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running nats-server with JetStream.
+pub struct NatsServer {
+    child: Option<Child>,
+    port: u16,
+    store: TempDir,
+    config: Option<PathBuf>,
+    env: Vec<(String, String)>,
+}
+
+impl NatsServer {
+    /// Starts a server without a configuration file.
+    ///
+    /// # Panics
+    /// When there is no nats-server, or it does not come up.
+    pub async fn start() -> Self {
+        Self::launch(None, &[]).await
+    }
+
+    /// Starts a server with a configuration file and these variables; port and store are ours.
+    ///
+    /// # Panics
+    /// When there is no nats-server, or it does not come up.
+    pub async fn start_with(config: &Path, env: &[(&str, &str)]) -> Self {
+        Self::launch(Some(config.to_owned()), env).await
+    }
+
+    async fn launch(config: Option<PathBuf>, env: &[(&str, &str)]) -> Self {
+        let store = tempfile::tempdir().expect("a temporary folder");
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = free.local_addr().expect("a bound port").port();
+        drop(free);
+        let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut server = Self { child: None, port, store, config, env };
+        server.restart().await;
+        server
+    }
+
+    /// `nats://127.0.0.1:<port>`, the same after a restart.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Folder of the streams.
+    pub fn store(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Process id of the running server.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// Starts again on the same port and store; a running server is killed first. Returns when it takes
+    /// connections.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn restart(&mut self) {
+        self.kill().await;
+        let binary = std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
+        let mut command = Command::new(&binary);
+        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]);
+        command.arg(self.store.path());
+        if let Some(config) = &self.config {
+            command.arg("-c").arg(config);
+        }
+        command.envs(self.env.iter().map(|(key, value)| (key, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().unwrap_or_else(|error| {
+            panic!("{} cannot be started ({error}): run ./test, which installs it", binary.display())
+        });
+        let stderr = child.stderr.take().expect("stderr is piped");
+        self.child = Some(child);
+        let mut lines = BufReader::new(stderr).lines();
+        let mut log = Vec::new();
+        let ready = async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.contains("Server is ready") {
+                    return true;
+                }
+                log.push(line);
+            }
+            false
+        };
+        let ready = tokio::time::timeout(START_WITHIN, ready).await.unwrap_or(false);
+        assert!(ready, "nats-server did not come up:\n{}", log.join("\n"));
+        // Whoever logs must be listened to, or it stops at a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    }
+
+    /// kill -9, and its end. The store stays.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill().await;
+        }
+    }
+}
