@@ -1,185 +1,130 @@
-//! The embedded adapter: an in-process bus, and one redb file for logs and stores. One process, one
-//! folder; the promises are those of the traits.
+//! The embedded adapter: an in-process bus, and log and store in one redb file. One process, one folder.
 
-mod engine;
-mod exchange;
-mod open;
+mod bus;
 mod queue;
-mod reader;
-mod routes;
+mod storage;
 mod writer;
 
-use std::{fmt, fs::File, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
 use proto::PartitionId;
-use redb::{Database, DatabaseError, backends::InMemoryBackend};
-
-pub use exchange::Subscription;
-pub use open::OpenError;
-pub use reader::Reader;
 
 use crate::{
-    Append, Broker, Bus, Log, LogError, ProvisionError, PublishError, Put, RequestError, Revision,
-    Store, StoreError, SubscribeError, TrimError, Value, subject,
+    Append, Broker, Bus, Log, LogError, ProvisionError, PublishError, Put, ReadError, Reader,
+    RequestError, Revision, Store, StoreError, SubscribeError, TrimError, Value,
 };
-use engine::{Change, Outcome};
-use exchange::Exchange;
-use queue::Bounds;
-use writer::{Opener, Slot, Writer};
+use bus::LocalBus;
+pub use queue::LocalSubscription;
+use storage::Storage;
+pub use storage::StorageReader;
 
-/// What can be tuned; the defaults are meant for everyone.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Memory for pages of the data file. The system caches them too, so a little goes a long way.
-    pub cache_bytes: usize,
-    /// Most messages that wait in one subscription.
-    pub queue_messages: usize,
-    /// Most bytes that wait in one subscription.
-    pub queue_bytes: usize,
-}
+/// Name of the data file in the folder.
+const DATA_FILE: &str = "parlor.redb";
+/// Name of the lock file in the folder.
+const LOCK_FILE: &str = "parlor.lock";
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 24 * 1024 * 1024,
-            queue_messages: 16 * 1024,
-            queue_bytes: 16 * 1024 * 1024,
-        }
-    }
-}
-
-/// The embedded broker. Cheap to clone; the folder is free again when the last clone, subscriptions
-/// aside, is dropped.
+/// A broker inside this process, with its data in one folder. Cheap to clone.
 #[derive(Clone)]
 pub struct Embedded {
-    exchange: Arc<Exchange>,
-    inner: Arc<Inner>,
+    bus: Arc<LocalBus>,
+    storage: Storage,
+    /// Held as long as any clone lives.
+    _lock: Option<Arc<File>>,
 }
 
-/// The data file. Dropped in this order: the writer ends, the file closes, the folder is free.
-struct Inner {
-    writer: Writer,
-    slot: Slot,
-    _lock: Option<File>,
-}
-
-impl fmt::Debug for Embedded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedded").finish_non_exhaustive()
-    }
+/// The folder cannot be used. The words name it, what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or a file in it cannot be made, read or written.
+    #[error(
+        "cannot use the data folder {path}: {error}; make it writable, free space, or choose another \
+         with --data-dir"
+    )]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process uses the folder.
+    #[error(
+        "the data folder {path} is in use by another process: stop it, or choose another folder with \
+         --data-dir"
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data file is damaged or of another format.
+    #[error(
+        "cannot open {path}: {error}; restore it from a back-up, or move it away to start empty"
+    )]
+    Data {
+        /// The data file.
+        path: PathBuf,
+        /// What redb said.
+        error: redb::Error,
+    },
 }
 
 impl Embedded {
-    /// Opens a data folder, made if it is not there. Blocks: after an unclean stop for as long as it
-    /// takes to read the file once.
+    /// Opens the folder, making it when it is not there, and locks it for this process.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        Self::open_with(dir, Options::default())
-    }
-
-    /// [`open`](Self::open) with other options.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn open_with(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        let file = open::data_file(dir);
-        Self::start(dir, options, Box::new(move |builder| builder.create(&file)))
-    }
-
-    fn start(dir: &Path, options: Options, create: Create) -> Result<Self, OpenError> {
-        let lock = open::lock(dir)?;
-        let cache_bytes = options.cache_bytes;
-        let opener: Opener = Box::new(move || open::open(cache_bytes, &create));
-        let db = opener().map_err(|error| open::database_error(dir, error))?;
-        let slot: Slot = Arc::new(RwLock::new(Ok(Arc::new(db))));
-        let writer =
-            Writer::spawn(Arc::clone(&slot), opener).map_err(|error| open::io_error(dir, error))?;
-        let inner = Inner {
-            writer,
-            slot,
-            _lock: Some(lock),
+        let folder = |error| OpenError::Folder {
+            path: dir.to_owned(),
+            error,
         };
-        Ok(Self::with(inner, &options))
-    }
-
-    /// A broker whose data is gone with it. It has no thread of its own, so that tests with a paused
-    /// clock can use it.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
-    pub fn in_memory() -> Result<Self, OpenError> {
-        Self::in_memory_with(Options::default())
-    }
-
-    /// [`in_memory`](Self::in_memory) with other options.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
-    pub fn in_memory_with(options: Options) -> Result<Self, OpenError> {
-        let cache_bytes = options.cache_bytes;
-        let opener: Opener = Box::new(move || {
-            open::open(cache_bytes, |builder| {
-                builder.create_with_backend(InMemoryBackend::new())
-            })
-        });
-        let db = opener().map_err(|error| open::database_error(Path::new("(memory)"), error))?;
-        let slot: Slot = Arc::new(RwLock::new(Ok(Arc::new(db))));
-        let writer = Writer::inline(Arc::clone(&slot), opener);
-        Ok(Self::with(
-            Inner {
-                writer,
-                slot,
-                _lock: None,
+        fs::create_dir_all(dir).map_err(folder)?;
+        let mut options = OpenOptions::new();
+        let lock = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK_FILE));
+        let lock = lock.map_err(folder)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked {
+                path: dir.to_owned(),
             },
-            &options,
-        ))
+            TryLockError::Error(error) => folder(error),
+        })?;
+        let path = dir.join(DATA_FILE);
+        let storage = Storage::open(&path).map_err(|error| match error {
+            redb::Error::Io(error) => folder(error),
+            error => OpenError::Data { path, error },
+        })?;
+        Ok(Self {
+            bus: Arc::default(),
+            storage,
+            _lock: Some(Arc::new(lock)),
+        })
     }
 
-    fn with(inner: Inner, options: &Options) -> Self {
-        let bounds = Bounds {
-            messages: options.queue_messages,
-            bytes: options.queue_bytes,
-        };
-        Self {
-            exchange: Arc::new(Exchange::new(bounds)),
-            inner: Arc::new(inner),
-        }
-    }
-
-    /// Runs a read off the runtime's workers.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T, String> {
-        let inner = Arc::clone(&self.inner);
-        let read = move || read(&*inner.database()?).map_err(|error| error.to_string());
-        if self.inner.is_inline() {
-            return read();
-        }
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| error.to_string())?
-    }
-}
-
-type Create = Box<dyn Fn(&redb::Builder) -> Result<Database, DatabaseError> + Send + Sync>;
-
-impl Inner {
-    fn database(&self) -> Result<Arc<Database>, String> {
-        self.slot.read().clone()
-    }
-
-    fn is_inline(&self) -> bool {
-        matches!(self.writer, Writer::Inline(_))
+    /// A broker without files, for tests.
+    ///
+    /// # Errors
+    /// What redb says; in practice none.
+    pub fn in_memory() -> Result<Self, redb::Error> {
+        Ok(Self {
+            bus: Arc::default(),
+            storage: Storage::in_memory()?,
+            _lock: None,
+        })
     }
 }
 
 impl Bus for Embedded {
-    type Subscription = Subscription;
+    type Subscription = LocalSubscription;
 
     async fn publish(
         &self,
@@ -187,7 +132,7 @@ impl Bus for Embedded {
         payload: Bytes,
         traceparent: Option<&str>,
     ) -> Result<(), PublishError> {
-        self.exchange.publish(subject, payload, traceparent)
+        self.bus.publish(subject, payload, traceparent)
     }
 
     async fn request(
@@ -197,13 +142,13 @@ impl Bus for Embedded {
         traceparent: Option<&str>,
         deadline: Duration,
     ) -> Result<Bytes, RequestError> {
-        self.exchange
+        self.bus
             .request(subject, payload, traceparent, deadline)
             .await
     }
 
-    async fn subscribe(&self, pattern: &str) -> Result<Subscription, SubscribeError> {
-        self.exchange.subscribe(pattern)
+    async fn subscribe(&self, pattern: &str) -> Result<LocalSubscription, SubscribeError> {
+        LocalBus::subscribe(&self.bus, pattern)
     }
 
     fn is_connected(&self) -> bool {
@@ -212,85 +157,42 @@ impl Bus for Embedded {
 }
 
 impl Log for Embedded {
-    type Reader = Reader;
+    type Reader = StorageReader;
 
     async fn append(&self, pp: PartitionId, expected_last: u64, record: Bytes) -> Append {
-        match self
-            .inner
-            .writer
-            .submit(Change::Append {
-                pp,
-                expected_last,
-                record,
-            })
-            .await
-        {
-            Outcome::Append(append) => append,
-            _ => Append::Unclear,
-        }
+        self.storage.append(pp, expected_last, record).await
     }
 
-    fn read(&self, pp: PartitionId, from: u64, to: u64) -> Reader {
-        Reader::new(Arc::clone(&self.inner), pp, from, to)
+    fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
+        self.storage.read(pp, from, to)
     }
 
     async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
-        let (_, last) = self
-            .read(move |db| engine::bounds(db, pp))
-            .await
-            .map_err(LogError)?;
-        Ok(last)
+        self.storage.last(pp).await
     }
 
     async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
-        match self.inner.writer.submit(Change::Trim { pp, up_to }).await {
-            Outcome::Trim(result) => result,
-            _ => Err(TrimError::Unavailable(
-                "the writer answered something else".to_owned(),
-            )),
-        }
+        self.storage.trim(pp, up_to).await
+    }
+}
+
+impl Reader for StorageReader {
+    async fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
+        self.next_record().await
     }
 }
 
 impl Store for Embedded {
     async fn get(&self, pp: PartitionId, key: &str) -> Result<Option<Value>, StoreError> {
-        if !subject::is_subject(key) {
-            return Err(StoreError::Key(key.to_owned()));
-        }
-        let key = key.to_owned();
-        self.read(move |db| engine::get(db, pp, &key))
-            .await
-            .map_err(StoreError::Unavailable)
+        self.storage.get(pp, key).await
     }
 
     async fn put(&self, pp: PartitionId, key: &str, value: Bytes, expected: Revision) -> Put {
-        let change = Change::Put {
-            pp,
-            key: key.to_owned(),
-            value,
-            expected,
-        };
-        match self.inner.writer.submit(change).await {
-            Outcome::Put(put) => put,
-            _ => Put::Unclear,
-        }
+        self.storage.put(pp, key, value, expected).await
     }
 
     async fn purge(&self, pp: PartitionId, prefix: &str) -> Result<(), StoreError> {
-        match self
-            .inner
-            .writer
-            .submit(Change::Purge {
-                pp,
-                prefix: prefix.to_owned(),
-            })
-            .await
-        {
-            Outcome::Purge(result) => result,
-            _ => Err(StoreError::Unavailable(
-                "the writer answered something else".to_owned(),
-            )),
-        }
+        self.storage.purge(pp, prefix).await
     }
 
     async fn scan(
@@ -298,19 +200,13 @@ impl Store for Embedded {
         pp: PartitionId,
         prefix: &str,
     ) -> Result<Vec<(String, Value)>, StoreError> {
-        if !prefix.is_empty() && !subject::is_subject(prefix) {
-            return Err(StoreError::Key(prefix.to_owned()));
-        }
-        let prefix = prefix.to_owned();
-        self.read(move |db| engine::scan(db, pp, &prefix))
-            .await
-            .map_err(StoreError::Unavailable)
+        self.storage.scan(pp, prefix).await
     }
 }
 
 impl Broker for Embedded {
-    /// There is nothing to make: a partition is there from its first change.
     async fn provision(&self, _partitions: &[PartitionId]) -> Result<(), ProvisionError> {
+        // Tables are made with their first record.
         Ok(())
     }
 }

@@ -48,8 +48,17 @@ impl NatsServer {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = free.local_addr().expect("a bound port").port();
         drop(free);
-        let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { child: None, port, store, config, env };
+        let env = env
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut server = Self {
+            child: None,
+            port,
+            store,
+            config,
+            env,
+        };
         server.restart().await;
         server
     }
@@ -78,15 +87,28 @@ impl NatsServer {
         self.kill().await;
         let binary = std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         let mut command = Command::new(&binary);
-        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"]);
+        command.args([
+            "-a",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-js",
+            "-sd",
+        ]);
         command.arg(self.store.path());
         if let Some(config) = &self.config {
             command.arg("-c").arg(config);
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().unwrap_or_else(|error| {
-            panic!("{} cannot be started ({error}): run ./test, which installs it", binary.display())
+            panic!(
+                "{} cannot be started ({error}): run ./test, which installs it",
+                binary.display()
+            )
         });
         let stderr = child.stderr.take().expect("stderr is piped");
         self.child = Some(child);
@@ -101,7 +123,9 @@ impl NatsServer {
             }
             false
         };
-        let ready = tokio::time::timeout(START_WITHIN, ready).await.unwrap_or(false);
+        let ready = tokio::time::timeout(START_WITHIN, ready)
+            .await
+            .unwrap_or(false);
         assert!(ready, "nats-server did not come up:\n{}", log.join("\n"));
         // Whoever logs must be listened to, or it stops at a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

@@ -1,191 +1,274 @@
-//! The writer: one thread that applies all changes of all partitions, those that wait together in one
-//! transaction and one fsync. It owns opening the file, and opens it again when it has failed.
+//! The one writer: takes all changes that wait, makes them in one transaction, syncs once, and then tells
+//! each what became of it.
 
-use std::{sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc, thread};
 
-use parking_lot::{Mutex, RwLock};
-use redb::{Database, DatabaseError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use bytes::Bytes;
+use redb::{Database, Durability, ReadableTable as _, Table, WriteTransaction};
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
 
-use super::engine::{self, Change, GroupError, Outcome};
+use super::storage::{BOUNDS, LOG, REVISIONS, STORE, is_below};
+use crate::{Append, Put, Revision, StoreError, TrimError};
 
-/// Most changes of one transaction.
-const GROUP: usize = 512;
-/// Most bytes that wait for the writer; who brings more waits its turn.
-const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// Changes that may wait; beyond, whoever asks waits too.
+const WAITING: usize = 4_096;
+/// Bytes of one transaction.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Opens the file.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
-
-/// The open file, or why there is none.
-pub(super) type Slot = Arc<RwLock<Result<Arc<Database>, String>>>;
-
-struct Job {
-    change: Change,
-    answer: oneshot::Sender<Outcome>,
-    _permit: OwnedSemaphorePermit,
-}
-
-/// Hands changes to whoever applies them.
-pub(super) enum Writer {
-    /// A thread of its own.
-    Thread {
-        jobs: Option<mpsc::Sender<Job>>,
-        room: Arc<Semaphore>,
-        thread: Option<JoinHandle<()>>,
+/// One change, and whom to tell its outcome.
+pub(super) enum Change {
+    Append {
+        pp: u32,
+        expected_last: u64,
+        record: Bytes,
+        done: oneshot::Sender<Append>,
     },
-    /// Whoever brings the change; for a file in memory, where there is no fsync to share.
-    Inline(Mutex<File>),
+    Trim {
+        pp: u32,
+        up_to: u64,
+        done: oneshot::Sender<Result<(), TrimError>>,
+    },
+    Put {
+        pp: u32,
+        key: String,
+        value: Bytes,
+        expected: Revision,
+        done: oneshot::Sender<Put>,
+    },
+    Purge {
+        pp: u32,
+        prefix: String,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    },
 }
 
-/// The file and how to open it again.
-pub(super) struct File {
-    slot: Slot,
-    open: Opener,
+/// The handle of the writer thread, which ends when the last handle is dropped.
+#[derive(Clone)]
+pub(super) struct Writer {
+    changes: mpsc::Sender<Change>,
 }
 
 impl Writer {
-    pub(super) fn inline(slot: Slot, open: Opener) -> Self {
-        Self::Inline(Mutex::new(File { slot, open }))
+    pub(super) fn start(database: Arc<Database>) -> io::Result<Self> {
+        let (changes, waiting) = mpsc::channel(WAITING);
+        let thread = thread::Builder::new().name("parlor-store".to_owned());
+        thread.spawn(move || run(&database, waiting))?;
+        Ok(Self { changes })
     }
 
-    pub(super) fn spawn(slot: Slot, open: Opener) -> std::io::Result<Self> {
-        let (jobs, mut receiver) = mpsc::channel(GROUP);
-        let file = File { slot, open };
-        let thread = std::thread::Builder::new()
-            .name("parlor-writer".to_owned())
-            .spawn(move || {
-                let mut group = Vec::with_capacity(GROUP);
-                while receiver.blocking_recv_many(&mut group, GROUP) > 0 {
-                    file.write(&mut group);
-                }
-            })?;
-        let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Ok(Self::Thread {
-            jobs: Some(jobs),
-            room,
-            thread: Some(thread),
-        })
+    /// Asks for a change and waits for its outcome; `None` when the writer ended before it told.
+    pub(super) async fn change<T>(
+        &self,
+        change: impl FnOnce(oneshot::Sender<T>) -> Change,
+    ) -> Option<T> {
+        let (done, outcome) = oneshot::channel();
+        self.changes.send(change(done)).await.ok()?;
+        outcome.await.ok()
     }
+}
 
-    pub(super) async fn submit(&self, change: Change) -> Outcome {
-        if let Some(outcome) = change.impossible() {
-            return outcome;
-        }
-        let (jobs, room) = match self {
-            Self::Inline(file) => return file.lock().write_one(change),
-            Self::Thread { jobs, room, .. } => (jobs.as_ref(), room),
-        };
-        let bytes = u32::try_from(change.bytes()).unwrap_or(u32::MAX);
-        let permit = Arc::clone(room).acquire_many_owned(bytes).await;
-        let (Some(jobs), Ok(_permit)) = (jobs, permit) else {
-            return change.not_done("the writer stopped".to_owned());
-        };
-        let (answer, outcome) = oneshot::channel();
-        let unclear = change.unclear();
-        match jobs
-            .send(Job {
-                change,
-                answer,
-                _permit,
-            })
-            .await
+fn run(database: &Database, mut waiting: mpsc::Receiver<Change>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut changes = vec![first];
+        let mut bytes = 0;
+        while bytes < MAX_BYTES
+            && let Ok(change) = waiting.try_recv()
         {
-            Ok(()) => outcome.await.unwrap_or(unclear),
-            Err(mpsc::error::SendError(job)) => {
-                job.change.not_done("the writer stopped".to_owned())
-            }
+            bytes += change.bytes();
+            changes.push(change);
         }
-    }
-}
-
-impl Drop for Writer {
-    /// Waits until all that was handed over is written, so that the file can be opened again at once.
-    fn drop(&mut self) {
-        if let Self::Thread { jobs, thread, .. } = self {
-            drop(jobs.take());
-            if thread.take().is_some_and(|thread| thread.join().is_err()) {
-                tracing::error!("the writer of the data folder panicked");
-            }
-        }
-    }
-}
-
-impl File {
-    fn write(&self, group: &mut Vec<Job>) {
-        let (changes, answers): (Vec<_>, Vec<_>) = group
-            .drain(..)
-            .map(|job| (job.change, (job.answer, job._permit)))
-            .unzip();
-        let outcomes = self.apply(&changes);
-        for ((answer, _permit), outcome) in answers.into_iter().zip(outcomes) {
-            // Who asked may have been dropped.
-            let _ = answer.send(outcome);
-        }
-    }
-
-    fn write_one(&self, change: Change) -> Outcome {
-        let unclear = change.unclear();
-        self.apply(&[change]).pop().unwrap_or(unclear)
-    }
-
-    fn apply(&self, changes: &[Change]) -> Vec<Outcome> {
-        let db = match self.opened() {
-            Ok(db) => db,
-            Err(why) => {
-                return changes
-                    .iter()
-                    .map(|change| change.not_done(why.clone()))
-                    .collect();
-            }
-        };
-        match engine::apply(&db, changes) {
-            Ok(outcomes) => outcomes,
-            Err(GroupError::Before(error)) => {
-                let why = self.failed(db, &error);
+        match commit(database, &changes) {
+            Ok(outcomes) => changes
+                .into_iter()
+                .zip(outcomes)
+                .for_each(|(c, o)| c.tell(o)),
+            Err(Failure {
+                error,
+                may_be_written,
+            }) => {
+                error!(error = %error, "the data folder could not be written");
+                let why = error.to_string();
                 changes
-                    .iter()
-                    .map(|change| change.not_done(why.clone()))
-                    .collect()
-            }
-            Err(GroupError::During(error)) => {
-                let why = self.failed(db, &error);
-                self.settle(changes, &why)
+                    .into_iter()
+                    .for_each(|change| change.fail(&why, may_be_written));
             }
         }
     }
+}
 
-    /// The open file; opened again when it had failed.
-    fn opened(&self) -> Result<Arc<Database>, String> {
-        if let Ok(db) = &*self.slot.read() {
-            return Ok(Arc::clone(db));
+/// What became of a change, once the transaction is on disk.
+enum Outcome {
+    Written(u64),
+    Conflict(u64),
+    Trimmed(Result<(), TrimError>),
+    Purged,
+}
+
+struct Failure {
+    error: redb::Error,
+    /// The commit itself failed: nobody knows what is on disk.
+    may_be_written: bool,
+}
+
+fn commit(database: &Database, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
+    let before = |error| Failure {
+        error,
+        may_be_written: false,
+    };
+    let begin = || -> Result<WriteTransaction, redb::Error> {
+        let mut transaction = database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        Ok(transaction)
+    };
+    let transaction = begin().map_err(before)?;
+    let outcomes = apply(&transaction, changes).map_err(before)?;
+    transaction.commit().map_err(|error| Failure {
+        error: error.into(),
+        may_be_written: true,
+    })?;
+    Ok(outcomes)
+}
+
+fn apply(transaction: &WriteTransaction, changes: &[Change]) -> Result<Vec<Outcome>, redb::Error> {
+    let mut log = transaction.open_table(LOG)?;
+    let mut bounds = transaction.open_table(BOUNDS)?;
+    let mut store = transaction.open_table(STORE)?;
+    let mut revisions = transaction.open_table(REVISIONS)?;
+    let apply = |change: &Change| match change {
+        Change::Append {
+            pp,
+            expected_last,
+            record,
+            ..
+        } => {
+            let (last, first) = bounds.get(*pp)?.map_or((0, 1), |entry| entry.value());
+            if last != *expected_last {
+                return Ok(Outcome::Conflict(last));
+            }
+            log.insert((*pp, last + 1), record.as_ref())?;
+            bounds.insert(*pp, (last + 1, first))?;
+            Ok(Outcome::Written(last + 1))
         }
-        let opened = (self.open)()
-            .map(Arc::new)
-            .map_err(|error| error.to_string());
-        if opened.is_ok() {
-            tracing::info!("the data file is open again");
+        Change::Trim { pp, up_to, .. } => {
+            let (last, first) = bounds.get(*pp)?.map_or((0, 1), |entry| entry.value());
+            if *up_to > last {
+                let beyond = TrimError::BeyondLast {
+                    up_to: *up_to,
+                    last,
+                };
+                return Ok(Outcome::Trimmed(Err(beyond)));
+            }
+            log.retain_in((*pp, 0)..=(*pp, *up_to), |_, _| false)?;
+            bounds.insert(*pp, (last, first.max(*up_to + 1)))?;
+            Ok(Outcome::Trimmed(Ok(())))
         }
-        self.slot.write().clone_from(&opened);
-        opened
+        Change::Put {
+            pp,
+            key,
+            value,
+            expected,
+            ..
+        } => {
+            let found = store
+                .get((*pp, key.as_str()))?
+                .map_or(0, |entry| entry.value().0);
+            if found != expected.0 {
+                return Ok(Outcome::Conflict(found));
+            }
+            let revision = revisions.get(*pp)?.map_or(0, |entry| entry.value()) + 1;
+            revisions.insert(*pp, revision)?;
+            store.insert((*pp, key.as_str()), (revision, value.as_ref()))?;
+            Ok(Outcome::Written(revision))
+        }
+        Change::Purge { pp, prefix, .. } => {
+            purge(&mut store, *pp, prefix)?;
+            Ok(Outcome::Purged)
+        }
+    };
+    changes.iter().map(apply).collect()
+}
+
+fn purge(
+    store: &mut Table<'_, (u32, &str), (u64, &[u8])>,
+    pp: u32,
+    prefix: &str,
+) -> Result<(), redb::Error> {
+    let mut keys = Vec::new();
+    for entry in store.range((pp, prefix)..)? {
+        let (key, _) = entry?;
+        let (of, key) = key.value();
+        if of != pp || !key.starts_with(prefix) {
+            break;
+        }
+        if is_below(key, prefix) {
+            keys.push(key.to_owned());
+        }
+    }
+    for key in keys {
+        store.remove((pp, key.as_str()))?;
+    }
+    Ok(())
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append { record, .. } => record.len(),
+            Self::Put { value, .. } => value.len(),
+            Self::Trim { .. } | Self::Purge { .. } => 0,
+        }
     }
 
-    /// Closes a file whose last write failed: redb takes no further ones until it is opened anew.
-    fn failed(&self, db: Arc<Database>, error: &redb::Error) -> String {
-        let why = format!("the data file failed: {error}");
-        tracing::error!(error = %error, "the data file failed; opening it again");
-        *self.slot.write() = Err(why.clone());
-        drop(db);
-        why
+    /// Whoever asked may have gone; that is theirs to know.
+    fn tell(self, outcome: Outcome) {
+        match (self, outcome) {
+            (Self::Append { done, .. }, Outcome::Written(seq)) => {
+                let _ = done.send(Append::Written(seq));
+            }
+            (Self::Append { done, .. }, Outcome::Conflict(last)) => {
+                let _ = done.send(Append::Conflict { last });
+            }
+            (Self::Put { done, .. }, Outcome::Written(revision)) => {
+                let _ = done.send(Put::Written(Revision(revision)));
+            }
+            (Self::Put { done, .. }, Outcome::Conflict(revision)) => {
+                let _ = done.send(Put::Conflict {
+                    revision: Revision(revision),
+                });
+            }
+            (Self::Trim { done, .. }, Outcome::Trimmed(result)) => {
+                let _ = done.send(result);
+            }
+            (Self::Purge { done, .. }, Outcome::Purged) => {
+                let _ = done.send(Ok(()));
+            }
+            // An outcome is made from its change, so there is no other pair.
+            _ => {}
+        }
     }
 
-    /// Tells, from the file opened anew, what a failed commit left undone.
-    fn settle(&self, changes: &[Change], why: &str) -> Vec<Outcome> {
-        let opened = self.opened();
-        let settle = |change: &Change| match &opened {
-            Ok(db) if change.is_absent(db) => change.not_done(why.to_owned()),
-            _ => change.unclear(),
-        };
-        changes.iter().map(settle).collect()
+    fn fail(self, why: &str, may_be_written: bool) {
+        let why = why.to_owned();
+        match self {
+            Self::Append { done, .. } if may_be_written => {
+                let _ = done.send(Append::Unclear);
+            }
+            Self::Append { done, .. } => {
+                let _ = done.send(Append::Refused { why });
+            }
+            Self::Put { done, .. } if may_be_written => {
+                let _ = done.send(Put::Unclear);
+            }
+            Self::Put { done, .. } => {
+                let _ = done.send(Put::Refused { why });
+            }
+            Self::Trim { done, .. } => {
+                let _ = done.send(Err(TrimError::Unavailable(why)));
+            }
+            Self::Purge { done, .. } => {
+                let _ = done.send(Err(StoreError::Unavailable(why)));
+            }
+        }
     }
 }
