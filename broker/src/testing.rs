@@ -97,7 +97,8 @@ impl NatsServer {
         ]);
         command.arg(self.store.path());
         if let Some(config) = &self.config {
-            command.arg("-c").arg(config);
+            // Monitoring on a port of its own: several servers may run at once.
+            command.args(["-m", "-1"]).arg("-c").arg(config);
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command
