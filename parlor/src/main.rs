@@ -1,1 +1,55 @@
-fn main() {}
+//! Parlor: self-hosted chat rooms. The one binary that people type: it serves, or asks a running
+//! installation for operators.
+
+mod config;
+mod failure;
+mod operator;
+mod ops_server;
+mod run;
+mod telemetry;
+
+use std::{env, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+
+use config::{Plan, Verb};
+use failure::Failure;
+
+/// How long blocking work may keep the process after its end.
+const LINGER: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn start() -> Result<(), Failure> {
+    let keys = env::vars_os().map(|(key, _)| key);
+    match config::parse(env::args_os(), keys)? {
+        Verb::Serve(args) => serve(Plan::serve(args)),
+        Verb::Gateway(args) => serve(Plan::gateway(args)),
+        Verb::RoomService(args) => serve(Plan::room_service(args)),
+        Verb::Rooms(command) => {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime
+                .enable_all()
+                .build()
+                .context("cannot start the runtime")?;
+            runtime.block_on(operator::run(command))
+        }
+    }
+}
+
+fn serve(plan: anyhow::Result<Plan>) -> Result<(), Failure> {
+    let plan = plan.map_err(Failure::Config)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(run::run(plan));
+    runtime.shutdown_timeout(LINGER);
+    result
+}

@@ -1,0 +1,104 @@
+//! The operators' verbs: what a running installation's gRPC tells, as a table or as JSON on stdout.
+
+mod client;
+mod rooms;
+mod table;
+
+use std::io::{self, ErrorKind, Write as _};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use client::ServerArgs;
+
+/// `parlor rooms …`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum RoomsCommand {
+    /// List all rooms by name
+    List(ListArgs),
+    /// Show one room
+    Get(GetArgs),
+}
+
+/// `parlor rooms list`.
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Rooms asked for in one call; all pages are read [default: the server's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    page_size: Option<i32>,
+}
+
+/// `parlor rooms get <room>`.
+#[derive(Args, Debug)]
+pub(crate) struct GetArgs {
+    /// The room: lobby, or rooms/lobby
+    room: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How to print.
+#[derive(Args, Clone, Copy, Debug)]
+struct OutputArgs {
+    /// How to print: table or json
+    #[arg(
+        long,
+        value_name = "table|json",
+        default_value = "table",
+        hide_possible_values = true
+    )]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Does what was asked, on stdout.
+pub(crate) async fn run(command: RoomsCommand) -> Result<(), Failure> {
+    match command {
+        RoomsCommand::List(args) => {
+            let client = args.server.client().map_err(Failure::Config)?;
+            let rooms = rooms::list(client, args.page_size.unwrap_or(0)).await?;
+            print(&match args.output.output {
+                Output::Table => table::rooms(&rooms),
+                Output::Json => json(&rooms.iter().map(rooms::json).collect::<Value>()),
+            })?;
+        }
+        RoomsCommand::Get(args) => {
+            let client = args.server.client().map_err(Failure::Config)?;
+            let room = rooms::get(client, &args.room).await?;
+            print(&match args.output.output {
+                Output::Table => table::room(&room),
+                Output::Json => json(&rooms::json(&room)),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn json(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Writes to stdout. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
+}

@@ -1,0 +1,74 @@
+//! Asks for rooms. In JSON they have the names of protobuf's JSON mapping, every field is always there,
+//! and counts are numbers.
+
+use anyhow::{Result, ensure};
+use proto::admin::v1::{GetRoomRequest, ListRoomsRequest, Room, room};
+use serde_json::{Value, json};
+
+use super::client::Client;
+
+/// All rooms, page by page; `page_size` 0 leaves it to the server.
+pub(super) async fn list(mut client: Client, page_size: i32) -> Result<Vec<Room>> {
+    let mut rooms = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListRoomsRequest {
+            page_size,
+            page_token: page_token.clone(),
+            ..Default::default()
+        };
+        let page = client
+            .rooms
+            .list_rooms(request)
+            .await
+            .map_err(|status| client.explain(&status))?;
+        let page = page.into_inner();
+        rooms.extend(page.rooms);
+        if page.next_page_token.is_empty() {
+            return Ok(rooms);
+        }
+        ensure!(
+            page.next_page_token != page_token,
+            "the server repeats a page of its list"
+        );
+        page_token = page.next_page_token;
+    }
+}
+
+/// One room by its id or its resource name.
+pub(super) async fn get(mut client: Client, room: &str) -> Result<Room> {
+    let name = if room.starts_with("rooms/") {
+        room.to_owned()
+    } else {
+        format!("rooms/{room}")
+    };
+    let room = client.rooms.get_room(GetRoomRequest { name }).await;
+    Ok(room.map_err(|status| client.explain(&status))?.into_inner())
+}
+
+/// A room in JSON.
+pub(super) fn json(room: &Room) -> Value {
+    json!({
+        "name": room.name,
+        "uid": room.uid,
+        "displayName": room.display_name,
+        "kind": room::Kind::try_from(room.kind).unwrap_or_default().as_str_name(),
+        "state": room::State::try_from(room.state).unwrap_or_default().as_str_name(),
+        "visibility": room::Visibility::try_from(room.visibility).unwrap_or_default().as_str_name(),
+        "headSeq": room.head_seq,
+        "messageCount": room.message_count,
+        "bytes": room.bytes,
+        "onlineCount": room.online_count,
+        "createTime": room.create_time.as_ref().map(rfc3339),
+        "lastMessageTime": room.last_message_time.as_ref().map(rfc3339),
+        "labels": room.labels,
+        "etag": room.etag,
+    })
+}
+
+/// RFC 3339 in UTC with milliseconds; times before 1970 read as 1970.
+pub(super) fn rfc3339(time: &prost_types::Timestamp) -> String {
+    let seconds = u64::try_from(time.seconds).unwrap_or(0);
+    let millis = u64::try_from(time.nanos).unwrap_or(0) / 1_000_000;
+    proto::time::rfc3339(seconds.saturating_mul(1_000).saturating_add(millis))
+}

@@ -1,0 +1,176 @@
+//! Spans to a collector over OTLP. Only spans of [`TARGET`] go there; a collector that is away costs
+//! the traces and nothing else.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Result;
+use broker::trace::TARGET;
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter},
+};
+use tracing::{Subscriber, info, warn};
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+
+/// Longer than a collector that is there needs for a batch.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the end of the process waits for the last batch.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The way to the collector.
+pub(super) struct Traces {
+    provider: SdkTracerProvider,
+}
+
+impl Traces {
+    /// Begins to send; inside a tokio runtime. Does not wait for the collector.
+    pub(super) fn start(endpoint: &str, service: &'static str, instance: &str) -> Result<Self> {
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint)
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()?;
+        let resource = Resource::builder()
+            .with_service_name(service)
+            .with_attribute(KeyValue::new("service.instance.id", instance.to_owned()))
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+            .with_batch_exporter(Told {
+                exporter,
+                failing: Arc::default(),
+            })
+            .build();
+        Ok(Self { provider })
+    }
+
+    /// The layer that makes spans of [`TARGET`] into traces.
+    pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        layer(&self.provider)
+    }
+
+    /// Sends what is left, for a limited time.
+    pub(super) async fn shutdown(self) {
+        let provider = self.provider;
+        // It blocks; the exporter's own tasks need this runtime meanwhile.
+        let flush = move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
+        let flushed = tokio::time::timeout(SHUTDOWN_TIMEOUT, tokio::task::spawn_blocking(flush));
+        if !matches!(flushed.await, Ok(Ok(Ok(())))) {
+            warn!("the last traces may not have reached the collector");
+        }
+    }
+}
+
+fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("parlor"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_filter(filter_fn(|metadata| {
+            metadata.is_span() && metadata.target() == TARGET
+        }))
+}
+
+/// Says once when the collector goes away, and once when it is back.
+#[derive(Debug)]
+struct Told<E> {
+    exporter: E,
+    failing: Arc<AtomicBool>,
+}
+
+impl<E: SpanExporter> SpanExporter for Told<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let result = self.exporter.export(batch).await;
+        let failing = result.is_err();
+        let was_failing = self.failing.swap(failing, Ordering::Relaxed);
+        match &result {
+            Err(error) if !was_failing => warn!(
+                otlp.spans = spans,
+                error = %error,
+                "the collector does not take traces; they are lost until it does"
+            ),
+            Ok(()) if was_failing => info!("the collector takes traces again"),
+            _ => {}
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Kept {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().extend(batch);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_spans_that_are_meant_for_a_collector_go_there_and_a_parent_is_kept() {
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(kept.clone())
+            .build();
+        let subscriber = tracing_subscriber::registry().with(layer(&provider));
+        let parent = tracing::subscriber::with_default(subscriber, || {
+            let first = tracing::info_span!(target: TARGET, "first");
+            let traceparent = broker::trace::traceparent(&first);
+            let second = tracing::info_span!(target: TARGET, "second");
+            broker::trace::set_parent(&second, traceparent.as_deref());
+            second.in_scope(|| {
+                tracing::info!("an event of no concern");
+                tracing::info_span!("a span of no concern").in_scope(|| {});
+            });
+            traceparent.unwrap()
+        });
+        let spans = kept.0.lock();
+        let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(
+            spans
+                .iter()
+                .all(|span| parent.contains(&span.span_context.trace_id().to_string()))
+        );
+        assert!(spans.iter().all(|span| span.events.is_empty()));
+    }
+}
