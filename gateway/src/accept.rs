@@ -1,3 +1,144 @@
-//! Connections as they come in.
+//! Connections as they come in: accepted, bounded in time and number while they speak HTTP, and seen off
+//! at the end. A connection that becomes a socket leaves this module with its upgrade.
 
+mod connection;
 pub(crate) mod listener;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::http::{Remote, metrics::EdgeMetrics};
+use connection::Connection;
+pub(crate) use connection::Timeouts;
+
+/// Connections that may speak HTTP at once. Above it they wait in the system's backlog: each of these is
+/// done or cut within seconds, and a storm of reconnects is taken in at the pace we can shake hands.
+const MAX_HTTP: usize = 4_096;
+
+/// Pauses after accepts that failed for lack of something; doubling.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts until told to stop.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) metrics: EdgeMetrics,
+    pub(crate) timeouts: Timeouts,
+    /// The connections that speak HTTP.
+    pub(crate) connections: TaskTracker,
+}
+
+impl Acceptor {
+    /// Accepts until `stop`, which also ends HTTP on every connection: what was asked is answered.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let permits = Arc::new(Semaphore::new(MAX_HTTP));
+        let mut failures = Failures::default();
+        while let Some((permit, accepted)) = self.next(&permits, &stop).await {
+            match accepted {
+                Ok((stream, remote)) => {
+                    failures.over();
+                    self.metrics.accepted.inc();
+                    self.spawn(stream, Remote(remote), permit, stop.clone());
+                }
+                Err(error) => {
+                    self.metrics.accept_errors.inc();
+                    if let Some(pause) = failures.pause(&error) {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            }
+        }
+        self.connections.close();
+    }
+
+    /// The next connection; `None` when it is time to stop.
+    async fn next(
+        &self,
+        permits: &Arc<Semaphore>,
+        stop: &CancellationToken,
+    ) -> Option<(
+        OwnedSemaphorePermit,
+        io::Result<(TcpStream, std::net::SocketAddr)>,
+    )> {
+        let next = async {
+            // The semaphore is never closed.
+            let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+            Some((permit, self.listener.accept().await))
+        };
+        stop.run_until_cancelled(next).await.flatten()
+    }
+
+    fn spawn(
+        &self,
+        stream: TcpStream,
+        remote: Remote,
+        permit: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
+        let connection = Connection {
+            stream,
+            remote,
+            router: self.router.clone(),
+            timeouts: self.timeouts,
+        };
+        let gauge = self.metrics.http_connections.clone();
+        self.connections
+            .spawn(counted(gauge, permit, connection.serve(stop)));
+    }
+}
+
+/// Runs a connection's HTTP, holding its permit.
+async fn counted(
+    gauge: prometheus_client::metrics::gauge::Gauge,
+    permit: OwnedSemaphorePermit,
+    serve: impl Future<Output = ()>,
+) {
+    gauge.inc();
+    serve.await;
+    gauge.dec();
+    drop(permit);
+}
+
+/// Accepts that failed in a row.
+#[derive(Default)]
+struct Failures {
+    pause: Option<Duration>,
+}
+
+impl Failures {
+    /// How long to pause after this failure; `None` when it was only that one connection's.
+    fn pause(&mut self, error: &io::Error) -> Option<Duration> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        if matches!(
+            error.kind(),
+            ConnectionAborted | ConnectionReset | Interrupted
+        ) {
+            return None;
+        }
+        // Out of descriptors or memory: it lasts, and is said once until it is over.
+        if self.pause.is_none() {
+            tracing::error!(%error, "connections cannot be accepted; they wait");
+        }
+        let pause = self
+            .pause
+            .map_or(FIRST_PAUSE, |pause| (pause * 2).min(LAST_PAUSE));
+        self.pause = Some(pause);
+        Some(pause)
+    }
+
+    fn over(&mut self) {
+        if self.pause.take().is_some() {
+            tracing::info!("connections are accepted again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

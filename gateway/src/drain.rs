@@ -1,10 +1,18 @@
 //! The life of a gateway: what state it is in, who may see it, and how it ends. It decides when, never
 //! how a socket is closed: that is the sessions' part.
 
+mod departure;
+
 use std::{fmt, sync::Arc};
 
-use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, metrics::gauge::Gauge};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
 use tokio::sync::watch;
+
+pub(crate) use departure::Departure;
 
 /// Where in its life a gateway is. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,22 +47,26 @@ impl fmt::Display for Lifecycle {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct StateLabel {
+struct StateLabel {
     state: &'static str,
 }
-
-/// `parlor_gateway_lifecycle{state}`: 1 for the present state, 0 for the others.
-pub(crate) type LifecycleMetric = Family<StateLabel, Gauge>;
 
 /// The state, shared by whoever moves it and whoever looks. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     state: Arc<watch::Sender<Lifecycle>>,
-    metric: LifecycleMetric,
+    /// `parlor_gateway_lifecycle{state}`: 1 for the present state, 0 for the others.
+    metric: Family<StateLabel, Gauge>,
 }
 
 impl Life {
-    pub(crate) fn new(metric: LifecycleMetric) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metric = Family::default();
+        registry.register(
+            "parlor_gateway_lifecycle",
+            "1 for the state that the gateway is in, 0 for the others",
+            metric.clone(),
+        );
         let life = Self {
             state: Arc::new(watch::Sender::new(Lifecycle::Starting)),
             metric,
@@ -102,3 +114,6 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,20 +4,43 @@
 
 mod accept;
 mod admission;
+mod backoff;
+mod clock;
+mod close;
 mod drain;
 mod http;
+mod hub;
 mod identity;
+mod metrics;
+mod outbox;
+mod presence;
+mod session;
+mod shared;
+mod sweeper;
+mod upstream;
+mod user;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use accept::{Acceptor, Timeouts};
 use broker::Bus;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
-use drain::Life;
 pub use drain::Lifecycle;
+use drain::{Departure, Life};
 pub use http::origin::{OriginPattern, OriginPatternError};
+use http::{Edge, client::TrustedProxies, metrics::EdgeMetrics};
+use shared::Shared;
+
+/// How often a gateway that starts looks whether it is ready.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long the last messages to the owners of rooms may take.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How a gateway is run.
 #[derive(Clone, Debug)]
@@ -66,13 +89,25 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A part of the gateway ended though nobody had told it to: a fault of ours.
+    #[error("the gateway's {part} ended unexpectedly")]
+    Ended {
+        /// Which part.
+        part: &'static str,
+        /// How, if it panicked.
+        #[source]
+        source: Option<tokio::task::JoinError>,
+    },
 }
 
 /// A gateway that listens. [`run`](Self::run) serves.
 pub struct Gateway<B> {
-    bus: B,
+    options: Options,
     listener: TcpListener,
     local_addr: SocketAddr,
+    shared: Arc<Shared<B>>,
+    metrics: EdgeMetrics,
+    timeouts: Timeouts,
     handle: Handle,
 }
 
@@ -81,7 +116,7 @@ pub struct Gateway<B> {
 pub struct Handle {
     life: Life,
     /// Whether what the gateway needs of others is there; why not, in words.
-    needs: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    needs: Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>,
 }
 
 impl<B: Bus> Gateway<B> {
@@ -90,35 +125,20 @@ impl<B: Bus> Gateway<B> {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(options: Options, bus: B, registry: &mut Registry) -> Result<Self, Error> {
-        let listener = accept::listener::bind(options.listen)?;
-        let local_addr = listener.local_addr().map_err(|source| Error::Listen {
-            address: options.listen,
-            advice: source.to_string(),
-            source,
-        })?;
-        let lifecycle = drain::LifecycleMetric::default();
-        registry.register(
-            "parlor_gateway_lifecycle",
-            "1 for the state the gateway is in",
-            lifecycle.clone(),
-        );
-        let life = Life::new(lifecycle);
-        let needs_bus = bus.clone();
-        let handle = Handle {
-            life,
-            needs: Arc::new(move || {
-                if needs_bus.is_connected() {
-                    Ok(())
-                } else {
-                    Err("the broker is not connected".to_owned())
-                }
-            }),
-        };
+        let (listener, local_addr) = accept::listener::bind(options.listen)?;
+        let shared = Arc::new(Shared::new(&options, bus, registry));
+        let needed = Arc::clone(&shared);
         Ok(Self {
-            bus,
             listener,
             local_addr,
-            handle,
+            shared,
+            metrics: EdgeMetrics::register(registry),
+            timeouts: Timeouts::default(),
+            handle: Handle {
+                life: Life::register(registry),
+                needs: Arc::new(move || needs(&needed)),
+            },
+            options,
         })
     }
 
@@ -134,12 +154,67 @@ impl<B: Bus> Gateway<B> {
 
     /// Serves until `shutdown` is cancelled and everybody has been seen off.
     ///
+    /// Not cancel-safe: dropped, it cuts every HTTP connection and leaves sockets to end with the
+    /// process.
+    ///
     /// # Errors
-    /// When it can serve no more.
+    /// When a part of it fails, which is a fault of ours.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let _ = (&self.bus, &self.listener);
-        shutdown.cancelled().await;
-        self.handle.life.advance(Lifecycle::Ended);
+        let life = self.handle.life.clone();
+        let stop_accepting = CancellationToken::new();
+        let stop_work = CancellationToken::new();
+        let connections = TaskTracker::new();
+        let departure = Departure {
+            options: self.options.drain,
+            life: life.clone(),
+            shared: Arc::clone(&self.shared),
+            stop_accepting: stop_accepting.clone(),
+            connections: connections.clone(),
+        };
+        let edge = Arc::new(Edge {
+            shared: Arc::clone(&self.shared),
+            life: life.clone(),
+            proxies: TrustedProxies::new(self.options.trusted_proxies),
+            allowed_origins: self.options.allowed_origins,
+            metrics: self.metrics.clone(),
+        });
+        let acceptor = Acceptor {
+            listener: self.listener,
+            router: http::router(edge),
+            metrics: self.metrics,
+            timeouts: self.timeouts,
+            connections,
+        };
+        let mut accepting = spawn(acceptor.run(stop_accepting));
+        let mut work = spawn(self.shared.run(stop_work.clone()));
+        let _becoming_ready = spawn(self.handle.become_ready());
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ended = &mut accepting => return Err(Error::ended("accept loop", ended)),
+            ended = &mut work => return Err(Error::ended("work behind the sockets", ended)),
+        }
+        departure.run().await;
+        stop_work.cancel();
+        // It only says goodbye to the owners of rooms, who would notice by themselves.
+        let _ = tokio::time::timeout(GOODBYE, work).await;
+        life.advance(Lifecycle::Ended);
+        Ok(())
+    }
+}
+
+/// A task that ends with whoever waits for it.
+fn spawn<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+fn needs<B: Bus>(shared: &Shared<B>) -> Result<(), &'static str> {
+    if !shared.bus.is_connected() {
+        Err("the broker is not connected")
+    } else if shared.upstream.partitions().is_none() || !shared.identity.has_key() {
+        Err("no room service has answered yet")
+    } else {
         Ok(())
     }
 }
@@ -151,7 +226,7 @@ impl Handle {
     /// Why not, in words.
     pub fn readiness(&self) -> Result<(), String> {
         match self.life.now() {
-            Lifecycle::Starting | Lifecycle::Ready => (self.needs)(),
+            Lifecycle::Starting | Lifecycle::Ready => (self.needs)().map_err(str::to_owned),
             state @ (Lifecycle::Draining | Lifecycle::Ended) => {
                 Err(format!("the gateway is {state}"))
             }
@@ -163,5 +238,22 @@ impl Handle {
     /// Cancel-safe.
     pub async fn ready(&self) {
         self.life.ready().await;
+    }
+
+    async fn become_ready(self) {
+        // Nothing tells when a broker connects; this ends with the first time.
+        while (self.needs)().is_err() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.life.advance(Lifecycle::Ready);
+    }
+}
+
+impl Error {
+    fn ended(part: &'static str, how: Result<(), tokio::task::JoinError>) -> Self {
+        Self::Ended {
+            part,
+            source: how.err(),
+        }
     }
 }

@@ -19,8 +19,8 @@ const DESCRIPTORS: u64 = 1 << 20;
 /// Fewer than this are worth a warning.
 const FEW_DESCRIPTORS: u64 = 4_096;
 
-/// Listens on `address`.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+/// Listens on `address`; also returns the port that the system chose.
+pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     raise_descriptor_limit();
     listen(address).map_err(|source| Error::Listen {
         address,
@@ -29,7 +29,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -40,7 +40,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    let listener = TcpListener::from_std(socket.into())?;
+    let local_addr = listener.local_addr()?;
+    Ok((listener, local_addr))
 }
 
 fn advice(error: &io::Error) -> String {

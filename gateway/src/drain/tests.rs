@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use broker::{Bus as _, Delivery, Subscription as _};
+use prost::Message as _;
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::http::testing::{Running, UPGRADE, close_of, options, start};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn ended(gateway: Running) {
+    let ended = timeout(PATIENCE, gateway.ended).await;
+    ended
+        .expect("it ends")
+        .expect("no panic")
+        .expect("no error");
+}
+
+/// Answers for the room service, which knows the installation.
+async fn room_service(gateway: &Running) {
+    let subjects = proto::subject::Subjects::default();
+    let bus = gateway.bus.clone();
+    let mut asked = bus.subscribe(&subjects.meta_get()).await.unwrap();
+    let meta = proto::bus::v1::Meta {
+        partitions: 4,
+        guest_key: vec![7; 32].into(),
+    };
+    let _ = bus
+        .publish(&subjects.meta(), meta.encode_to_vec().into(), None)
+        .await;
+    tokio::spawn(async move {
+        while let Some(delivery) = asked.next().await {
+            if let Delivery::Message(message) = delivery
+                && let Some(reply) = message.reply
+            {
+                let _ = bus.publish(&reply, meta.encode_to_vec().into(), None).await;
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_gateway_is_ready_once_it_knows_the_installation() {
+    let gateway = start(options()).await;
+    let why = gateway.handle.readiness().expect_err("nobody has answered");
+    assert!(why.contains("room service"), "{why}");
+    room_service(&gateway).await;
+    timeout(PATIENCE, gateway.handle.ready())
+        .await
+        .expect("ready");
+    assert_eq!(gateway.handle.readiness(), Ok(()));
+    assert!(
+        gateway
+            .metrics()
+            .contains("parlor_gateway_lifecycle{state=\"ready\"} 1")
+    );
+    gateway.shutdown.cancel();
+    let handle = gateway.handle.clone();
+    ended(gateway).await;
+    assert_eq!(handle.readiness(), Err("the gateway is ended".to_owned()));
+    // It was ready once: nobody who asks now waits forever for nothing they could have seen.
+    assert_eq!(handle.life.now(), Lifecycle::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_nobody_connected_it_ends_at_once() {
+    let mut options = options();
+    options.drain.delay = Duration::from_secs(100);
+    let gateway = start(options).await;
+    let began = Instant::now();
+    gateway.shutdown.cancel();
+    ended(gateway).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn sockets_are_closed_1012_and_then_it_ends() {
+    let gateway = start(options()).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(gateway.connect_v1().await);
+    }
+    gateway.shutdown.cancel();
+    for client in &mut clients {
+        assert_eq!(close_of(client).await.0, 1012);
+    }
+    drop(clients);
+    ended(gateway).await;
+}
+
+#[tokio::test]
+async fn while_it_drains_new_sockets_are_sent_elsewhere_and_pages_still_come() {
+    let mut options = options();
+    options.drain.delay = PATIENCE;
+    let gateway = start(options).await;
+    let client = gateway.connect_v1().await;
+    gateway.shutdown.cancel();
+    let life = gateway.handle.life.clone();
+    timeout(
+        PATIENCE,
+        life.state
+            .subscribe()
+            .wait_for(|state| *state == Lifecycle::Draining),
+    )
+    .await
+    .expect("draining")
+    .expect("the sender lives");
+    assert_eq!(
+        gateway.handle.readiness(),
+        Err("the gateway is draining".to_owned())
+    );
+    let refused = gateway.request("GET", "/ws", UPGRADE).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(gateway.get("/chat/").await.status, 200);
+    // The last one leaves, and the rest of the delay is not waited for.
+    drop(client);
+    ended(gateway).await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_what_is_left_is_closed() {
+    let mut options = options();
+    options.drain.window = Duration::from_secs(1_000);
+    options.drain.deadline = Duration::from_millis(50);
+    let gateway = start(options).await;
+    let mut client = gateway.connect_v1().await;
+    gateway.shutdown.cancel();
+    assert_eq!(close_of(&mut client).await.0, 1012);
+    drop(client);
+    ended(gateway).await;
+}
+
+#[tokio::test]
+async fn it_ends_though_a_client_never_answers_the_close() {
+    let mut options = options();
+    options.drain.deadline = Duration::from_millis(50);
+    let gateway = start(options).await;
+    let _mute = gateway.connect_v1().await;
+    gateway.shutdown.cancel();
+    ended(gateway).await;
+}
+
+#[test]
+fn a_life_only_moves_forward() {
+    let life = Life::register(&mut Registry::default());
+    life.advance(Lifecycle::Draining);
+    life.advance(Lifecycle::Ready);
+    assert_eq!(life.now(), Lifecycle::Draining);
+}

@@ -1,0 +1,202 @@
+//! From a request to a session: the handshake is completed, and the socket handed over or turned away
+//! in words that its page can read.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{
+        FromRequestParts as _, Query, Request, State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    response::{IntoResponse as _, Response},
+};
+use broker::Bus;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Edge, Remote,
+    handshake::{self, Refusal},
+    pages,
+};
+use crate::{
+    admission::Admit,
+    session::{self, Dialect, Peer},
+};
+
+/// The subprotocol that is spoken here.
+const V1: &str = "parlor.v1.json";
+/// Most events that the classic protocol replays.
+const CLASSIC_HISTORY: u32 = 50;
+/// How long a socket that was turned away may take to close.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Why a socket is turned away once it is open.
+struct TurnAway {
+    /// For the metric.
+    label: &'static str,
+    code: u16,
+    reason: Cow<'static, str>,
+}
+
+#[derive(Deserialize)]
+struct ClassicQuery {
+    history: Option<u32>,
+    token: Option<String>,
+}
+
+/// `/ws`: Parlor's own protocol.
+pub(super) async fn v1<B: Bus>(State(edge): State<Arc<Edge<B>>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let (remote, mut upgrade) = match begin(&edge, &mut parts).await {
+        Ok(begun) => begun,
+        Err(refusal) => return refused(&edge, refusal),
+    };
+    let offered = offered(&parts.headers);
+    let known = offered.iter().find(|protocol| *protocol == V1);
+    // Some clients fail the handshake when none of what they offered comes back, and never see the close.
+    if let Some(chosen) = known.or(offered.first()) {
+        upgrade.set_selected_protocol(chosen.clone());
+    }
+    if known.is_none() {
+        let away = TurnAway {
+            label: "subprotocol",
+            code: 4010,
+            reason: format!("offer the subprotocol {V1}; reload the page").into(),
+        };
+        return turn_away(&edge, upgrade, away);
+    }
+    open(edge, remote, &parts.headers, upgrade, Dialect::V1)
+}
+
+/// `/ws/chat/<room>/`: the protocol of the tutorial chat.
+pub(super) async fn classic<B: Bus>(
+    State(edge): State<Arc<Edge<B>>>,
+    request: Request,
+) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let (remote, mut upgrade) = match begin(&edge, &mut parts).await {
+        Ok(begun) => begun,
+        Err(refusal) => return refused(&edge, refusal),
+    };
+    let dialect = match classic_dialect(&parts.uri) {
+        Ok(dialect) => dialect,
+        Err(text) => {
+            edge.metrics.refused("bad_request");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+    };
+    if let Some(first) = offered(&parts.headers).into_iter().next() {
+        upgrade.set_selected_protocol(first);
+    }
+    open(edge, remote, &parts.headers, upgrade, dialect)
+}
+
+fn classic_dialect(uri: &Uri) -> Result<Dialect, &'static str> {
+    let Some(room) = pages::room_name(uri) else {
+        return Err("The name of the room is not percent-encoded UTF-8.\n");
+    };
+    let Ok(Query(query)) = Query::<ClassicQuery>::try_from_uri(uri) else {
+        return Err("Expected at most ?history=<a number up to 50>&token=<a token>.\n");
+    };
+    Ok(Dialect::Classic {
+        room,
+        history: query.history.unwrap_or(0).min(CLASSIC_HISTORY),
+        token: query.token,
+    })
+}
+
+async fn begin<B: Bus>(
+    edge: &Edge<B>,
+    parts: &mut Parts,
+) -> Result<(Remote, WebSocketUpgrade), Refusal> {
+    // The accept loop puts it there; without it nothing is known of the client.
+    let remote = *parts.extensions.get::<Remote>().ok_or(Refusal::Malformed)?;
+    handshake::check(edge, remote, parts)?;
+    let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Refusal::Malformed)?;
+    Ok((remote, session::socket::configure(upgrade)))
+}
+
+fn refused<B: Bus>(edge: &Edge<B>, refusal: Refusal) -> Response {
+    edge.metrics.refused(refusal.reason());
+    refusal.response()
+}
+
+/// Hands the socket to a session, if its address may have one more.
+fn open<B: Bus>(
+    edge: Arc<Edge<B>>,
+    remote: Remote,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+    dialect: Dialect,
+) -> Response {
+    let address = edge.proxies.client(remote.0.ip(), headers);
+    let guard = match edge.shared.admission.connect(address, Instant::now()) {
+        Ok(guard) => guard,
+        Err(admit) => return turn_away(&edge, upgrade, TurnAway::from(admit)),
+    };
+    let peer = Peer {
+        address,
+        lang: pages::language(headers),
+        guard,
+    };
+    let shared = Arc::clone(&edge.shared);
+    drop(edge);
+    upgrade.on_upgrade(move |socket| session::run(socket, peer, dialect, shared))
+}
+
+fn turn_away<B: Bus>(edge: &Edge<B>, upgrade: WebSocketUpgrade, away: TurnAway) -> Response {
+    edge.metrics.refused(away.label);
+    upgrade.on_upgrade(move |socket| say_and_close(socket, away))
+}
+
+/// Closes, and reads on until the other side has confirmed: a reset would destroy the close frame.
+async fn say_and_close(mut socket: WebSocket, away: TurnAway) {
+    let close = CloseFrame {
+        code: away.code,
+        reason: away.reason.as_ref().into(),
+    };
+    let goodbye = async {
+        // An error means that nobody is there to read it.
+        if socket.send(Message::Close(Some(close))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    let _ = timeout(LINGER, goodbye).await;
+}
+
+impl From<Admit> for TurnAway {
+    fn from(admit: Admit) -> Self {
+        match admit {
+            Admit::TooManyLive => Self {
+                label: "too_many_live",
+                code: 4012,
+                reason: "too many live connections from this address".into(),
+            },
+            Admit::TooFast { retry } => Self {
+                label: "too_fast",
+                code: 4008,
+                reason: format!(
+                    "too many new connections from this address; retry in {} s",
+                    retry.as_millis().div_ceil(1_000)
+                )
+                .into(),
+            },
+        }
+    }
+}
+
+/// The subprotocols that the client offers, in its order.
+fn offered(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|protocol| !protocol.is_empty())
+        .filter_map(|protocol| HeaderValue::from_bytes(protocol).ok())
+        .collect()
+}

@@ -1,0 +1,4 @@
+//! What the edge says to requests, right and wrong.
+
+mod pages;
+mod sockets;
