@@ -1,0 +1,173 @@
+//! All sessions of this gateway: for the sweeper, and for the end.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use proto::frame::ServerFrame;
+use rand::seq::SliceRandom as _;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{Session, socket::Text};
+use crate::{close::Close, hub::Form};
+
+/// The map of sessions is locked in this many parts.
+const SHARDS: usize = 16;
+
+/// The sessions, by id.
+#[derive(Default)]
+pub(crate) struct Registry {
+    shards: [Mutex<HashMap<u64, Arc<Session>>>; SHARDS],
+    count: AtomicUsize,
+    is_draining: AtomicBool,
+    closed: Notify,
+}
+
+impl Registry {
+    /// Sessions that are open.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Waits until none is open. Cancel-safe.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let closed = self.closed.notified();
+            tokio::pin!(closed);
+            closed.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    /// Asks every session to come back elsewhere, each after its own delay within `window`, and closes
+    /// it when that has passed. Whoever opens one from now on is turned away.
+    pub(crate) fn drain(&self, window: Duration) {
+        self.is_draining.store(true, Ordering::Release);
+        let mut sessions = Vec::new();
+        self.for_each(|session| sessions.push(Arc::clone(session)));
+        sessions.shuffle(&mut rand::rng());
+        let begin = Instant::now();
+        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
+        let step = window / count;
+        let mut delay = Duration::ZERO;
+        let mut closes = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            // One place in the window for each, and anywhere within it.
+            let own = delay + step.mul_f64(rand::random());
+            delay += step;
+            if session.form == Form::V1 {
+                let delay_ms = u64::try_from(own.as_millis()).unwrap_or(u64::MAX);
+                let frame = ServerFrame::Drain { delay_ms };
+                session.outbox.control(Text::from(frame.encode()));
+            }
+            closes.push((begin + own, session));
+        }
+        tokio::spawn(async move {
+            for (at, session) in closes {
+                tokio::time::sleep_until(at).await;
+                session.outbox.close(Close::DRAIN);
+            }
+        });
+    }
+
+    /// Closes every session now.
+    pub(crate) fn close_all(&self, close: Close) {
+        self.for_each(|session| session.outbox.close(close));
+    }
+
+    pub(crate) fn for_each(&self, mut what: impl FnMut(&Arc<Session>)) {
+        for shard in &self.shards {
+            shard.lock().values().for_each(&mut what);
+        }
+    }
+
+    pub(super) fn open(&self, session: &Arc<Session>) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.shard(session.id)
+            .lock()
+            .insert(session.id, Arc::clone(session));
+        if self.is_draining.load(Ordering::Acquire) {
+            session.outbox.close(Close::DRAIN);
+        }
+    }
+
+    pub(super) fn close(&self, session: u64) {
+        if self.shard(session).lock().remove(&session).is_some() {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+            self.closed.notify_waiters();
+        }
+    }
+
+    fn shard(&self, session: u64) -> &Mutex<HashMap<u64, Arc<Session>>> {
+        let index = usize::try_from(session % SHARDS as u64).unwrap_or(0);
+        &self.shards[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::session::socket::Outgoing;
+
+    fn session(id: u64) -> Arc<Session> {
+        Arc::new(Session::new(id, Form::V1, web::negotiate(None)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_spreads_the_closes_over_the_window() {
+        let registry = Registry::default();
+        let sessions: Vec<_> = (0..10).map(session).collect();
+        sessions.iter().for_each(|session| registry.open(session));
+        registry.drain(Duration::from_secs(10));
+        let mut delays: Vec<u64> = sessions
+            .iter()
+            .map(|session| {
+                let mut batch = VecDeque::new();
+                assert_eq!(session.outbox.take(&mut batch), None);
+                let Some(Outgoing::Text(text)) = batch.pop_front() else {
+                    panic!("no drain frame");
+                };
+                let frame: serde_json::Value = serde_json::from_str(text.as_str()).unwrap();
+                assert_eq!(frame["op"], "drain");
+                frame["delay_ms"].as_u64().unwrap()
+            })
+            .collect();
+        delays.sort_unstable();
+        for (place, delay) in delays.iter().enumerate() {
+            assert_eq!(delay / 1_000, place as u64, "{delays:?}");
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let closing = |sessions: &[Arc<Session>]| {
+            let is_closing = |session: &&Arc<Session>| session.outbox.is_closing();
+            sessions.iter().filter(is_closing).count()
+        };
+        assert!((5..=6).contains(&closing(&sessions)));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(closing(&sessions), 10);
+        let late = session(99);
+        registry.open(&late);
+        assert!(late.outbox.is_closing());
+    }
+
+    #[tokio::test]
+    async fn empty_waits_for_the_last_one() {
+        let registry = Registry::default();
+        registry.open(&session(1));
+        let empty = registry.empty();
+        tokio::pin!(empty);
+        assert!(futures_util::poll!(empty.as_mut()).is_pending());
+        registry.close(1);
+        empty.await;
+    }
+}
