@@ -52,10 +52,6 @@ struct Cli {
 
 /// What parlor can do.
 #[derive(Subcommand, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, on the stack of main, once"
-)]
 pub(crate) enum Verb {
     /// Run everything in one process: pages, gateway, room service and an embedded broker
     Serve(ServeArgs),
@@ -64,7 +60,7 @@ pub(crate) enum Verb {
     /// Run a room service: orders and keeps the messages, answers operators
     RoomService(RoomServiceArgs),
     /// Look at the rooms of a running installation
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Rooms(RoomsCommand),
 }
 

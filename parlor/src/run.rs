@@ -7,11 +7,12 @@ mod signals;
 
 use std::future;
 
+use ::broker::Broker;
+
 use self::{parts::Parts, signals::Signals};
 use crate::{
     config::{BrokerChoice, Plan},
     failure::Failure,
-    ops_server::OpsServer,
     telemetry::{self, Telemetry},
 };
 
@@ -26,40 +27,30 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
 }
 
 async fn run_with(plan: Plan, signals: &Signals) -> Result<(), Failure> {
-    let Plan {
-        gateway,
-        rooms,
-        role,
-        ..
-    } = plan;
-    // First of all, so that probes are answered however long the rest takes.
-    let ops = match plan.metrics.address() {
-        Some(listen) => Some(OpsServer::bind(listen).await?),
-        None => None,
-    };
-    match plan.broker {
+    match plan.broker.clone() {
         BrokerChoice::Embedded(folder) => {
             let embedded = broker::open(folder).await?;
-            let parts = Parts::bind(gateway, rooms, embedded, ops).await?;
-            until_the_end(parts.run(signals), future::pending(), signals).await
+            Box::pin(run_on(embedded, plan, future::pending(), signals)).await
         }
         BrokerChoice::Nats(choice) => {
-            let nats = broker::connect(choice, role).await?;
+            let nats = broker::connect(choice, plan.role).await?;
             let unusable = broker::unusable(nats.clone());
-            let parts = Parts::bind(gateway, rooms, nats, ops).await?;
-            until_the_end(parts.run(signals), unusable, signals).await
+            Box::pin(run_on(nats, plan, unusable, signals)).await
         }
     }
 }
 
-/// Whichever comes first: all ended in order, a broker that will never do, a second signal.
-async fn until_the_end(
-    run: impl Future<Output = Result<(), Failure>>,
+/// Runs until the end of whichever comes first: all parts in order, a broker that will never do, a
+/// second signal.
+async fn run_on<B: Broker>(
+    broker: B,
+    plan: Plan,
     unusable: impl Future<Output = Failure>,
     signals: &Signals,
 ) -> Result<(), Failure> {
+    let parts = Box::pin(Parts::bind(plan, broker)).await?;
     tokio::select! {
-        ended = run => ended,
+        ended = Box::pin(parts.run(signals)) => ended,
         failure = unusable => Err(failure),
         failure = signals.second() => Err(failure),
     }

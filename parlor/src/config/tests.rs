@@ -188,6 +188,8 @@ fn a_wrong_value_names_flag_value_and_what_is_expected() {
         (&["--no-such-flag"], &["--no-such-flag"]),
         (&["--listen"], &["--listen", "value"]),
         (&["gossip"], &["gossip"]),
+        (&["rooms"], &["rooms", "list", "get"]),
+        (&["rooms", "get"], &["<ROOM>"]),
         (&["gateway", "--data-dir", "x"], &["--data-dir"]),
     ];
     for (args, words) in cases {

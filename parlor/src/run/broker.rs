@@ -30,15 +30,17 @@ pub(super) async fn connect(choice: NatsChoice, role: &str) -> Result<Nats, Fail
         role: role.to_owned(),
         replicas: choice.replicas,
     };
-    Nats::connect(options).await.map_err(|error| match error {
-        ConnectError::Url(..) | ConnectError::File(..) => Failure::Config(error.into()),
-        error => Failure::Run(error.into()),
-    })
+    Box::pin(Nats::connect(options))
+        .await
+        .map_err(|error| match error {
+            ConnectError::Url(..) | ConnectError::File(..) => Failure::Config(error.into()),
+            error => Failure::Run(error.into()),
+        })
 }
 
 /// Returns when it is clear that this NATS will never do, and why; never, when it does.
 pub(super) async fn unusable(nats: Nats) -> Failure {
-    match nats.verify().await {
+    match Box::pin(nats.verify()).await {
         Err(error) => Failure::Run(error.into()),
         Ok(()) => std::future::pending().await,
     }

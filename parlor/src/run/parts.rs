@@ -13,6 +13,7 @@ use tracing::info;
 
 use super::signals::Signals;
 use crate::{
+    config::Plan,
     failure::Failure,
     ops_server::{Check, OpsServer},
     telemetry::process_metrics,
@@ -35,27 +36,24 @@ struct Part {
 
 impl<B: Broker> Parts<B> {
     /// Binds what the plan has, and names the addresses.
-    pub(super) async fn bind(
-        gateway: Option<gateway::Options>,
-        rooms: Option<room_service::Options>,
-        broker: B,
-        ops: Option<OpsServer>,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn bind(plan: Plan, broker: B) -> Result<Self, Failure> {
         let mut registry = Registry::default();
         process_metrics::register(&mut registry);
-        let gateway = match gateway {
+        let ops = match plan.metrics.address() {
+            Some(listen) => Some(OpsServer::bind(listen).await?),
+            None => None,
+        };
+        let gateway = match plan.gateway {
             Some(options) => Some(Gateway::bind(options, broker.clone(), &mut registry).await),
             None => None,
         };
-        let gateway = gateway.transpose().map_err(anyhow::Error::from)?;
-        let rooms = match rooms {
+        let rooms = match plan.rooms {
             Some(options) => Some(RoomService::bind(options, broker, &mut registry).await),
             None => None,
         };
-        let rooms = rooms.transpose().map_err(anyhow::Error::from)?;
         let parts = Self {
-            gateway,
-            rooms,
+            gateway: gateway.transpose().map_err(anyhow::Error::from)?,
+            rooms: rooms.transpose().map_err(anyhow::Error::from)?,
             ops,
             registry,
         };
