@@ -85,6 +85,24 @@ test('chat', { timeout: 300_000 }, async (t) => {
     assert.notEqual(await page.title(), 'owned');
   });
 
+  await t.test('the policy is in force', async () => {
+    const page = await browser.enter(server, 'policy');
+    const tried = await page.evaluate(async () => {
+      const inline = document.createElement('style');
+      inline.textContent = 'body { visibility: hidden }';
+      document.head.append(inline);
+      try {
+        document.body.innerHTML = '<p>markup</p>';
+      } catch (error) {
+        return [error.name, getComputedStyle(document.body).visibility];
+      }
+      return ['nothing', ''];
+    });
+    assert.deepEqual(tried, ['TypeError', 'visible']);
+    assert.ok(page.problems.some((problem) => problem.startsWith('console: policy:')), 'it is noticed');
+    await page.context().close();
+  });
+
   await scene('an empty or blank message is not sent', async ({ enter }) => {
     const page = await enter('blank');
     await say(page, '   ');
@@ -262,6 +280,8 @@ test('kill -9 and restart: the page comes back by itself, nothing is lost or dou
 
   const late = await browser.enter(server, '重启');
   assert.deepEqual(await texts(late), all.slice(-50));
+  const other = ann.problems.filter((problem) => !/WebSocket connection to .* failed/.test(problem));
+  assert.deepEqual(other, []);
 });
 
 test('a message that is not sent yet survives a reload and is sent once', { timeout: 120_000 }, async (t) => {

@@ -39,7 +39,9 @@ export class Server {
   async start() {
     const args = ['serve', '--listen', this.#address, '--admin-listen', 'off', '--metrics-listen', 'off'];
     args.push('--data-dir', join(this.#dir, 'data'), '--partitions', '4');
-    this.#child = spawn(PARLOR, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // The server takes every PARLOR_… for a setting of its own.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('PARLOR_')));
+    this.#child = spawn(PARLOR, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     await this.#ready();
   }
 
