@@ -4,9 +4,10 @@
 mod connection;
 pub(crate) mod listener;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -88,22 +89,34 @@ impl Acceptor {
             router: self.router.clone(),
             timeouts: self.timeouts,
         };
-        let gauge = self.metrics.http_connections.clone();
-        self.connections
-            .spawn(counted(gauge, permit, connection.serve(stop)));
+        let slot = Slot::new(permit, self.metrics.http_connections.clone());
+        self.connections.spawn(async move {
+            connection.serve(stop).await;
+            drop(slot);
+        });
     }
 }
 
-/// Runs a connection's HTTP, holding its permit.
-async fn counted(
-    gauge: prometheus_client::metrics::gauge::Gauge,
-    permit: OwnedSemaphorePermit,
-    serve: impl Future<Output = ()>,
-) {
-    gauge.inc();
-    serve.await;
-    gauge.dec();
-    drop(permit);
+/// What a connection takes up as long as it speaks HTTP, however it ends.
+struct Slot {
+    connections: Gauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    fn new(permit: OwnedSemaphorePermit, connections: Gauge) -> Self {
+        connections.inc();
+        Self {
+            connections,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.dec();
+    }
 }
 
 /// Accepts that failed in a row.

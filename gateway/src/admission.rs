@@ -7,7 +7,7 @@
 mod address;
 mod window;
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -145,6 +145,13 @@ impl Admission {
     /// Sockets that are let in and not closed yet.
     pub(crate) fn sockets(&self) -> &TaskTracker {
         &self.inner.sockets
+    }
+}
+
+impl fmt::Debug for ConnectionGuard {
+    /// Without the address, which is nobody's to log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionGuard").finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,9 @@
 use std::time::Duration;
 
-use broker::{Bus as _, Delivery, Subscription as _};
-use prost::Message as _;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::http::testing::{Running, UPGRADE, close_of, options, start};
+use crate::http::testing::{Running, UPGRADE, close_of, options, room_service, start, start_alone};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,35 +16,12 @@ async fn ended(gateway: Running) {
         .expect("no error");
 }
 
-/// Answers for the room service, which knows the installation.
-async fn room_service(gateway: &Running) {
-    let subjects = proto::subject::Subjects::default();
-    let bus = gateway.bus.clone();
-    let mut asked = bus.subscribe(&subjects.meta_get()).await.unwrap();
-    let meta = proto::bus::v1::Meta {
-        partitions: 4,
-        guest_key: vec![7; 32].into(),
-    };
-    let _ = bus
-        .publish(&subjects.meta(), meta.encode_to_vec().into(), None)
-        .await;
-    tokio::spawn(async move {
-        while let Some(delivery) = asked.next().await {
-            if let Delivery::Message(message) = delivery
-                && let Some(reply) = message.reply
-            {
-                let _ = bus.publish(&reply, meta.encode_to_vec().into(), None).await;
-            }
-        }
-    });
-}
-
 #[tokio::test]
 async fn a_gateway_is_ready_once_it_knows_the_installation() {
-    let gateway = start(options()).await;
+    let gateway = start_alone(options()).await;
     let why = gateway.handle.readiness().expect_err("nobody has answered");
     assert!(why.contains("room service"), "{why}");
-    room_service(&gateway).await;
+    room_service(&gateway.bus).await;
     timeout(PATIENCE, gateway.handle.ready())
         .await
         .expect("ready");

@@ -1,11 +1,13 @@
 //! A gateway on a port of its own with a broker in memory, and clients that say exactly what a test
-//! wants them to say. Nobody owns rooms here: these tests end where sessions begin.
+//! wants them to say. Nobody owns rooms here: tests of the edge end
+//! where rooms begin.
 
 use std::{net::SocketAddr, time::Duration};
 
-use broker::embedded::Embedded;
+use broker::{Bus as _, Delivery, Subscription as _, embedded::Embedded};
 use futures_util::StreamExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
+use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -89,9 +91,42 @@ pub(crate) fn options() -> Options {
     }
 }
 
-/// Starts a gateway with these options.
+/// Starts a gateway with these options, in an installation of four partitions.
 pub(crate) async fn start(options: Options) -> Running {
     let bus = Embedded::in_memory().unwrap();
+    room_service(&bus).await;
+    start_on(bus, options).await
+}
+
+/// Starts a gateway that reaches nobody.
+pub(crate) async fn start_alone(options: Options) -> Running {
+    start_on(Embedded::in_memory().unwrap(), options).await
+}
+
+/// Answers for the room service, which knows the installation.
+pub(crate) async fn room_service(bus: &Embedded) {
+    let subjects = proto::subject::Subjects::default();
+    let bus = bus.clone();
+    let mut asked = bus.subscribe(&subjects.meta_get()).await.unwrap();
+    let meta = proto::bus::v1::Meta {
+        partitions: 4,
+        guest_key: vec![7; 32].into(),
+    };
+    let _ = bus
+        .publish(&subjects.meta(), meta.encode_to_vec().into(), None)
+        .await;
+    tokio::spawn(async move {
+        while let Some(delivery) = asked.next().await {
+            if let Delivery::Message(message) = delivery
+                && let Some(reply) = message.reply
+            {
+                let _ = bus.publish(&reply, meta.encode_to_vec().into(), None).await;
+            }
+        }
+    });
+}
+
+async fn start_on(bus: Embedded, options: Options) -> Running {
     let mut registry = Registry::default();
     let gateway = Gateway::bind(options, bus.clone(), &mut registry)
         .await

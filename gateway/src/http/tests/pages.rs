@@ -188,8 +188,7 @@ async fn requests_are_counted_by_route_and_status() {
         "parlor_gateway_http_requests_total{route=\"room\",status=\"2xx\"} 1",
         "parlor_gateway_http_requests_total{route=\"room\",status=\"4xx\"} 1",
         "parlor_gateway_http_requests_total{route=\"other\",status=\"4xx\"} 1",
-        "parlor_gateway_lifecycle{state=\"starting\"} 1",
-        "parlor_gateway_lifecycle{state=\"ready\"} 0",
+        "parlor_gateway_lifecycle{state=\"ended\"} 0",
     ] {
         assert!(metrics.contains(line), "no {line} in\n{metrics}");
     }
