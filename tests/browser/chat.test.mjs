@@ -99,7 +99,8 @@ test('chat', { timeout: 300_000 }, async (t) => {
       return ['nothing', ''];
     });
     assert.deepEqual(tried, ['TypeError', 'visible']);
-    assert.ok(page.problems.some((problem) => problem.startsWith('console: policy:')), 'it is noticed');
+    // The other cases rely on this: a violation never goes unnoticed.
+    await until('noticed', () => page.problems.some((problem) => problem.startsWith('console: policy:')));
     await page.context().close();
   });
 
