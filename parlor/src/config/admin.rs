@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use room_service::AdminOptions;
 
 use super::{Remark, values::Listen};
@@ -25,7 +25,7 @@ pub(crate) struct AdminArgs {
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
     /// Let everybody administer who reaches --admin-listen
-    #[arg(long, conflicts_with = "admin_token_file")]
+    #[arg(long, value_parser = BoolishValueParser::new())]
     admin_insecure: bool,
 }
 

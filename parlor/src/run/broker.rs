@@ -12,12 +12,12 @@ use crate::{config::NatsChoice, failure::Failure};
 
 /// Opens the embedded broker.
 pub(super) async fn open(folder: PathBuf) -> Result<Embedded, Failure> {
-    let shown = folder.display().to_string();
+    let shown = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
     let opened = tokio::task::spawn_blocking(move || Embedded::open(&folder)).await;
     let embedded = opened
         .map_err(anyhow::Error::from)?
         .map_err(anyhow::Error::from)?;
-    info!(data.dir = shown, "messages are kept in this folder");
+    info!(data.dir = %shown.display(), "messages are kept in this folder");
     Ok(embedded)
 }
 

@@ -14,6 +14,10 @@ use tracing_subscriber::{
 
 use crate::config::LogFormat;
 
+/// Libraries that repeat what we log ourselves, at every attempt. `--log info,async_nats=debug` hears
+/// them again.
+const QUIET: &str = "async_nats=error";
+
 /// The layer for stderr; colours only for a terminal.
 pub(super) fn layer<S>(filter: &str, format: LogFormat) -> Result<Box<dyn Layer<S> + Send + Sync>>
 where
@@ -32,7 +36,8 @@ where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter: EnvFilter = EnvFilter::builder().parse(filter).context("--log")?;
+    let filter = format!("{QUIET},{filter}");
+    let filter = EnvFilter::builder().parse(filter).context("--log")?;
     let filter = filter.and(filter_fn(|metadata| metadata.target() != TARGET));
     let lines = fmt::layer()
         .with_writer(writer)
@@ -83,6 +88,7 @@ mod tests {
             let span = tracing::info_span!(target: TARGET, "gateway.receive", room = "secret");
             span.in_scope(|| tracing::info!(listening.http = %address, "listening"));
             tracing::debug!("not shown");
+            tracing::info!(target: "async_nats::connector", "not shown either");
             tracing::info!("ready");
         });
         let bytes = lines.0.lock().clone();
@@ -125,5 +131,9 @@ mod tests {
     fn the_filter_goes_by_level_and_module() {
         assert_eq!(log("warn", LogFormat::Text), "");
         assert_eq!(log("warn,parlor=debug", LogFormat::Text).lines().count(), 3);
+        assert_eq!(
+            log("off,async_nats=debug", LogFormat::Text).lines().count(),
+            1
+        );
     }
 }
