@@ -129,48 +129,4 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use parking_lot::Mutex;
-    use tracing_subscriber::layer::SubscriberExt as _;
-
-    use super::*;
-
-    #[derive(Clone, Debug, Default)]
-    struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-    impl SpanExporter for Kept {
-        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            self.0.lock().extend(batch);
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn only_spans_that_are_meant_for_a_collector_go_there_and_a_parent_is_kept() {
-        let kept = Kept::default();
-        let provider = SdkTracerProvider::builder()
-            .with_simple_exporter(kept.clone())
-            .build();
-        let subscriber = tracing_subscriber::registry().with(layer(&provider));
-        let parent = tracing::subscriber::with_default(subscriber, || {
-            let first = tracing::info_span!(target: TARGET, "first");
-            let traceparent = broker::trace::traceparent(&first);
-            let second = tracing::info_span!(target: TARGET, "second");
-            broker::trace::set_parent(&second, traceparent.as_deref());
-            second.in_scope(|| {
-                tracing::info!("an event of no concern");
-                tracing::info_span!("a span of no concern").in_scope(|| {});
-            });
-            traceparent.unwrap()
-        });
-        let spans = kept.0.lock();
-        let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
-        assert_eq!(names.len(), 2, "{names:?}");
-        assert!(
-            spans
-                .iter()
-                .all(|span| parent.contains(&span.span_context.trace_id().to_string()))
-        );
-        assert!(spans.iter().all(|span| span.events.is_empty()));
-    }
-}
+mod tests;
