@@ -50,6 +50,9 @@ fn serve(plan: anyhow::Result<Plan>) -> Result<(), Failure> {
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(run::run(plan));
-    runtime.shutdown_timeout(LINGER);
+    match result {
+        Ok(()) => runtime.shutdown_timeout(LINGER),
+        Err(_) => runtime.shutdown_background(),
+    }
     result
 }

@@ -8,10 +8,11 @@ use std::io::{self, ErrorKind, Write as _};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::failure::Failure;
 use client::ServerArgs;
+use rooms::RoomJson;
 
 /// `parlor rooms …`.
 #[derive(Subcommand, Debug)]
@@ -72,7 +73,7 @@ pub(crate) async fn run(command: RoomsCommand) -> Result<(), Failure> {
             let rooms = rooms::list(client, args.page_size.unwrap_or(0)).await?;
             print(&match args.output.output {
                 Output::Table => table::rooms(&rooms),
-                Output::Json => json(&rooms.iter().map(rooms::json).collect::<Value>()),
+                Output::Json => json(&rooms.iter().map(RoomJson::from).collect::<Vec<_>>())?,
             })?;
         }
         RoomsCommand::Get(args) => {
@@ -80,15 +81,16 @@ pub(crate) async fn run(command: RoomsCommand) -> Result<(), Failure> {
             let room = rooms::get(client, &args.room).await?;
             print(&match args.output.output {
                 Output::Table => table::room(&room),
-                Output::Json => json(&rooms::json(&room)),
+                Output::Json => json(&RoomJson::from(&room))?,
             })?;
         }
     }
     Ok(())
 }
 
-fn json(value: &Value) -> String {
-    format!("{value:#}\n")
+fn json(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
+    Ok(text + "\n")
 }
 
 /// Writes to stdout. A reader that has seen enough, such as `head`, is no failure.

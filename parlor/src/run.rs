@@ -2,12 +2,15 @@
 //! Everything that serves lives in its own crate; here it is only put together.
 
 mod broker;
+mod part;
 mod parts;
 mod signals;
 
 use std::future;
 
 use ::broker::Broker;
+
+use tracing::info;
 
 use self::{parts::Parts, signals::Signals};
 use crate::{
@@ -20,9 +23,19 @@ use crate::{
 pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let telemetry = Telemetry::start(&plan.logging, plan.service, &plan.id)?;
+    info!(
+        service.instance.id = plan.id,
+        "{} {} starts",
+        plan.service,
+        env!("CARGO_PKG_VERSION")
+    );
     telemetry::tell(&plan.remarks);
     let result = Box::pin(run_with(plan, &signals)).await;
-    telemetry.shutdown().await;
+    tokio::select! {
+        biased; // After a second signal nothing is waited for.
+        _ = signals.second() => {}
+        () = telemetry.shutdown() => {}
+    }
     result
 }
 

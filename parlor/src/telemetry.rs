@@ -31,6 +31,7 @@ impl Telemetry {
             .with(logs::layer(&args.log, args.log_format)?)
             .try_init()
             .context("cannot install the log")?;
+        log_panics();
         Ok(Self { traces })
     }
 
@@ -40,6 +41,19 @@ impl Telemetry {
             traces.shutdown().await;
         }
     }
+}
+
+/// Makes a panic a log line like any other; with RUST_BACKTRACE set, what Rust prints follows.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let location = panic.location().map(ToString::to_string);
+        let words = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(panic.location = location, "a fault of ours: {words}");
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            default(panic);
+        }
+    }));
 }
 
 /// Logs what the configuration wants a person to know.

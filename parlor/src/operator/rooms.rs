@@ -1,9 +1,11 @@
 //! Asks for rooms. In JSON they have the names of protobuf's JSON mapping, every field is always there,
 //! and counts are numbers.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
-use proto::admin::v1::{GetRoomRequest, ListRoomsRequest, Room, room};
-use serde_json::{Value, json};
+use proto::admin::v1::{GetRoomRequest, ListRoomsRequest, Room};
+use serde::Serialize;
 
 use super::client::Client;
 
@@ -47,23 +49,47 @@ pub(super) async fn get(mut client: Client, room: &str) -> Result<Room> {
 }
 
 /// A room in JSON.
-pub(super) fn json(room: &Room) -> Value {
-    json!({
-        "name": room.name,
-        "uid": room.uid,
-        "displayName": room.display_name,
-        "kind": room::Kind::try_from(room.kind).unwrap_or_default().as_str_name(),
-        "state": room::State::try_from(room.state).unwrap_or_default().as_str_name(),
-        "visibility": room::Visibility::try_from(room.visibility).unwrap_or_default().as_str_name(),
-        "headSeq": room.head_seq,
-        "messageCount": room.message_count,
-        "bytes": room.bytes,
-        "onlineCount": room.online_count,
-        "createTime": room.create_time.as_ref().map(rfc3339),
-        "lastMessageTime": room.last_message_time.as_ref().map(rfc3339),
-        "labels": room.labels,
-        "etag": room.etag,
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoomJson<'a> {
+    name: &'a str,
+    uid: &'a str,
+    display_name: &'a str,
+    kind: &'static str,
+    state: &'static str,
+    visibility: &'static str,
+    head_seq: i64,
+    message_count: i64,
+    bytes: i64,
+    online_count: i64,
+    create_time: Option<String>,
+    last_message_time: Option<String>,
+    labels: BTreeMap<&'a str, &'a str>,
+    etag: &'a str,
+}
+
+impl<'a> From<&'a Room> for RoomJson<'a> {
+    fn from(room: &'a Room) -> Self {
+        let labels = room.labels.iter();
+        Self {
+            name: &room.name,
+            uid: &room.uid,
+            display_name: &room.display_name,
+            kind: room.kind().as_str_name(),
+            state: room.state().as_str_name(),
+            visibility: room.visibility().as_str_name(),
+            head_seq: room.head_seq,
+            message_count: room.message_count,
+            bytes: room.bytes,
+            online_count: room.online_count,
+            create_time: room.create_time.as_ref().map(rfc3339),
+            last_message_time: room.last_message_time.as_ref().map(rfc3339),
+            labels: labels
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .collect(),
+            etag: &room.etag,
+        }
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds; times before 1970 read as 1970.

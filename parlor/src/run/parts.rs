@@ -3,15 +3,15 @@
 //! answered to the last.
 
 use ::broker::Broker;
-use anyhow::anyhow;
 use gateway::Gateway;
 use prometheus_client::registry::Registry;
 use room_service::RoomService;
-use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::signals::Signals;
+use super::{
+    part::{Part, end_in_order},
+    signals::Signals,
+};
 use crate::{
     config::Plan,
     failure::Failure,
@@ -25,13 +25,6 @@ pub(super) struct Parts<B: Broker> {
     rooms: Option<RoomService<B>>,
     ops: Option<OpsServer>,
     registry: Registry,
-}
-
-/// A running part. Its end before it was asked for is a failure, whatever it says.
-struct Part {
-    name: &'static str,
-    shutdown: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
 }
 
 impl<B: Broker> Parts<B> {
@@ -63,7 +56,8 @@ impl<B: Broker> Parts<B> {
 
     fn tell_addresses(&self) {
         if let Some(gateway) = &self.gateway {
-            info!(listening.http = %gateway.local_addr(), "listening for browsers");
+            let address = gateway.local_addr();
+            info!(listening.http = %address, "listening for browsers on http://{address}");
         }
         if let Some(address) = self.rooms.as_ref().and_then(RoomService::admin_addr) {
             info!(listening.admin = %address, "listening for operators (gRPC)");
@@ -114,69 +108,5 @@ impl<B: Broker> Parts<B> {
         }
         info!("stopped");
         Ok(())
-    }
-}
-
-impl Part {
-    fn start<R>(name: &'static str, run: impl FnOnce(CancellationToken) -> R) -> Self
-    where
-        R: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(shutdown.clone()));
-        Self {
-            name,
-            shutdown,
-            task,
-        }
-    }
-
-    /// Waits for its end, which is a failure unless it was asked for. Cancel-safe.
-    async fn ended(&mut self) -> Result<(), Failure> {
-        let result: Result<_, JoinError> = (&mut self.task).await;
-        match result {
-            Ok(Ok(())) if self.shutdown.is_cancelled() => Ok(()),
-            Ok(Ok(())) => Err(Failure::Run(anyhow!("{} ended by itself", self.name))),
-            Ok(Err(error)) => Err(Failure::Run(error)),
-            Err(_) => Err(Failure::Run(anyhow!(
-                "{} failed on a fault of ours; please report the lines above",
-                self.name
-            ))),
-        }
-    }
-
-    /// Asks it to end and waits.
-    async fn end(mut self) -> Result<(), Failure> {
-        self.shutdown.cancel();
-        self.ended().await
-    }
-}
-
-/// Waits for `shutdown`, then ends one part after the other. The first part that fails ends it all.
-async fn end_in_order(
-    parts: [Option<Part>; 2],
-    shutdown: &CancellationToken,
-) -> Result<(), Failure> {
-    let [mut first, mut second] = parts;
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        failed = of(first.as_mut()) => return failed,
-        failed = of(second.as_mut()) => return failed,
-    }
-    if let Some(first) = first {
-        // What the second one does meanwhile is told when its turn comes.
-        first.end().await?;
-    }
-    match second {
-        Some(second) => second.end().await,
-        None => Ok(()),
-    }
-}
-
-/// The end of a part; none ever, of a part that is not there.
-async fn of(part: Option<&mut Part>) -> Result<(), Failure> {
-    match part {
-        Some(part) => part.ended().await,
-        None => std::future::pending().await,
     }
 }

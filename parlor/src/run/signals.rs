@@ -25,15 +25,16 @@ impl Signals {
         };
         let tokens = [signals.shutdown.clone(), signals.at_once.clone()];
         tokio::spawn(async move {
-            for token in tokens {
+            let words = [
+                "shutting down; a second signal ends at once",
+                "ending at once",
+            ];
+            for (token, words) in tokens.into_iter().zip(words) {
                 let name = tokio::select! {
                     _ = term.recv() => "SIGTERM",
                     _ = int.recv() => "SIGINT",
                 };
-                info!(
-                    signal.name = name,
-                    "shutting down; a second signal ends at once"
-                );
+                info!(signal.name = name, "{words}");
                 token.cancel();
             }
         });

@@ -1,7 +1,7 @@
 use proto::admin::v1::room;
 
 use super::*;
-use crate::operator::rooms::json;
+use crate::operator::rooms::RoomJson;
 
 fn sample(name: &str, display_name: &str) -> Room {
     Room {
@@ -61,7 +61,7 @@ fn no_rooms_are_told_in_words() {
 
 #[test]
 fn json_has_every_field_and_counts_are_numbers() {
-    let json = json(&sample("lobby", "Lobby"));
+    let json = serde_json::to_value(RoomJson::from(&sample("lobby", "Lobby"))).unwrap();
     let expected = serde_json::json!({
         "name": "rooms/lobby", "uid": "k3f9", "displayName": "Lobby", "kind": "GROUP",
         "state": "ACTIVE", "visibility": "UNLISTED", "headSeq": 12, "messageCount": 11,
