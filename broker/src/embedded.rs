@@ -1,12 +1,13 @@
 //! The embedded adapter: an in-process bus, and log and store in one redb file. One process, one folder.
 
 mod bus;
+mod file;
 mod queue;
 mod storage;
 mod writer;
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -35,8 +36,6 @@ const LOCK_FILE: &str = "parlor.lock";
 pub struct Embedded {
     bus: Arc<LocalBus>,
     storage: Storage,
-    /// Held as long as any clone lives.
-    _lock: Option<Arc<File>>,
 }
 
 /// The folder cannot be used. The words name it, what is wrong and what to do.
@@ -99,14 +98,13 @@ impl Embedded {
             TryLockError::Error(error) => folder(error),
         })?;
         let path = dir.join(DATA_FILE);
-        let storage = Storage::open(&path).map_err(|error| match error {
+        let storage = Storage::open(&path, lock).map_err(|error| match error {
             redb::Error::Io(error) => folder(error),
             error => OpenError::Data { path, error },
         })?;
         Ok(Self {
             bus: Arc::default(),
             storage,
-            _lock: Some(Arc::new(lock)),
         })
     }
 
@@ -118,7 +116,22 @@ impl Embedded {
         Ok(Self {
             bus: Arc::default(),
             storage: Storage::in_memory()?,
-            _lock: None,
+        })
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Embedded {
+    /// A broker on a file of the test's own making, opened by `open` each time it has to be.
+    ///
+    /// # Errors
+    /// What `open` says.
+    pub fn opened_by(
+        open: impl Fn() -> Result<redb::Database, redb::Error> + Send + Sync + 'static,
+    ) -> Result<Self, redb::Error> {
+        Ok(Self {
+            bus: Arc::default(),
+            storage: Storage::opened_by(Box::new(open))?,
         })
     }
 }

@@ -5,12 +5,14 @@
 
 mod api;
 mod bus;
+mod confirm;
 mod connect;
+mod events;
 mod log;
 mod provision;
 mod store;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use proto::subject::Subjects;
 
@@ -21,6 +23,9 @@ use connect::{Connection, Dialer};
 pub use bus::NatsSubscription;
 pub use connect::ConnectError;
 pub use log::NatsReader;
+
+/// How often [`Nats::connected`] looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How to reach NATS.
 #[derive(Clone, Debug)]
@@ -61,17 +66,28 @@ impl Nats {
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
         let dialer = Dialer::new(&options)?;
         let subjects = options.subjects.clone();
+        let log = match options.role.as_str() {
+            "gateway" => None,
+            _ => Some(dialer.dial("log").await?),
+        };
         let shared = Shared {
             incoming: dialer.dial("in").await?,
             outgoing: dialer.dial("out").await?,
             requests: dialer.dial("requests").await?,
-            jetstream: JetStream::new(dialer.dial("log").await?, subjects),
+            jetstream: JetStream::new(log, subjects),
             dialer,
             options,
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Waits until every connection is there. Cancel-safe.
+    pub async fn connected(&self) {
+        while !self.shared.is_up() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Waits until NATS is there, and checks that it is one we can run on: it lets us in, is new enough,
@@ -81,10 +97,17 @@ impl Nats {
     /// What does not pass by waiting: [`ConnectError::Credentials`], [`ConnectError::TooOld`],
     /// [`ConnectError::MaxPayload`].
     pub async fn verify(&self) -> Result<(), ConnectError> {
-        self.shared
-            .dialer
-            .verify(self.shared.options.replicas)
-            .await
+        let verified = self.shared.dialer.verify(self.shared.options.replicas);
+        verified.await?;
+        self.connected().await;
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn is_up(&self) -> bool {
+        let bus = [&self.incoming, &self.outgoing, &self.requests];
+        bus.iter().all(|connection| connection.is_up()) && self.jetstream.is_up_if_needed()
     }
 }
 

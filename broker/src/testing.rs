@@ -7,6 +7,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -130,6 +134,40 @@ impl NatsServer {
         assert!(ready, "nats-server did not come up:\n{}", log.join("\n"));
         // Whoever logs must be listened to, or it stops at a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    }
+
+    /// SIGSTOP: connections stay open, nothing answers.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT: goes on where it was paused, with all that has arrived meanwhile.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// SIGTERM, and its end: how an operator stops it. The store stays.
+    ///
+    /// # Panics
+    /// When it does not run, or does not end.
+    pub async fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        if let Some(mut child) = self.child.take() {
+            let ended = tokio::time::timeout(START_WITHIN, child.wait()).await;
+            assert!(ended.is_ok(), "nats-server does not end on SIGTERM");
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());
+        let pid = Pid::from_raw(pid.expect("a running nats-server"));
+        kill(pid, signal).expect("our own child takes signals");
     }
 
     /// kill -9, and its end. The store stays.

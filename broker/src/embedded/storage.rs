@@ -1,13 +1,18 @@
 //! Log and store in one redb file. Writes go through one thread that commits all that waits in one
 //! transaction; reads take a snapshot.
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{collections::VecDeque, fs::File, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use proto::PartitionId;
 use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
 
-use super::writer::{Change, Writer};
+#[cfg(feature = "testing")]
+use super::file::Opener;
+use super::{
+    file::{DataFile, builder, in_memory_once},
+    writer::{Change, Writer},
+};
 use crate::{Append, LogError, MAX_RECORD, Put, ReadError, Revision, StoreError, TrimError, Value};
 
 /// Partition and log sequence → record.
@@ -19,36 +24,42 @@ pub(super) const STORE: TableDefinition<(u32, &str), (u64, &[u8])> = TableDefini
 /// Partition → the last revision given out.
 pub(super) const REVISIONS: TableDefinition<u32, u64> = TableDefinition::new("store_revisions");
 
-/// Page cache of redb. History is read rarely; the log's tail is in the owners' memory.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of records that a reader fetches at once.
 const CHUNK_BYTES: usize = 512 * 1024;
 
-/// The database and its writer thread. Cheap to clone; the thread ends with the last clone.
+/// The data file and its writer thread. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Storage {
-    database: Arc<Database>,
-    writer: Writer,
+    /// Before the file: it writes all that it was given before the file is closed.
+    writer: Arc<Writer>,
+    file: Arc<DataFile>,
 }
 
 impl Storage {
-    pub(super) fn open(path: &Path) -> Result<Self, redb::Error> {
-        Self::on(
-            redb::Builder::new()
-                .set_cache_size(CACHE_BYTES)
-                .create(path)?,
-        )
+    /// Opens a file of which `lock` says that it is ours; the lock is let go after the file is closed.
+    pub(super) fn open(path: &Path, lock: File) -> Result<Self, redb::Error> {
+        let path = path.to_owned();
+        let open = move || builder().create(&path).map_err(redb::Error::from);
+        Self::on(DataFile::open(Box::new(open), Some(lock))?)
     }
 
     pub(super) fn in_memory() -> Result<Self, redb::Error> {
-        let backend = redb::backends::InMemoryBackend::new();
-        Self::on(redb::Builder::new().create_with_backend(backend)?)
+        Self::on(DataFile::open(in_memory_once(), None)?)
     }
 
-    fn on(database: Database) -> Result<Self, redb::Error> {
-        let database = Arc::new(database);
-        let writer = Writer::start(Arc::clone(&database)).map_err(redb::Error::Io)?;
-        Ok(Self { database, writer })
+    /// On whatever `open` opens, each time the file is opened.
+    #[cfg(feature = "testing")]
+    pub(super) fn opened_by(open: Opener) -> Result<Self, redb::Error> {
+        Self::on(DataFile::open(open, None)?)
+    }
+
+    fn on(file: DataFile) -> Result<Self, redb::Error> {
+        let file = Arc::new(file);
+        let writer = Writer::start(Arc::clone(&file)).map_err(redb::Error::Io)?;
+        Ok(Self {
+            writer: Arc::new(writer),
+            file,
+        })
     }
 
     pub(super) async fn append(
@@ -71,9 +82,8 @@ impl Storage {
     }
 
     pub(super) fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
-        let database = Arc::clone(&self.database);
         StorageReader {
-            database,
+            file: Arc::clone(&self.file),
             pp: number(pp),
             next: from,
             to,
@@ -192,9 +202,10 @@ impl Storage {
         &self,
         look: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, String> {
-        let database = Arc::clone(&self.database);
-        match tokio::task::spawn_blocking(move || look(&database)).await {
-            Ok(looked) => looked.map_err(|error| error.to_string()),
+        let file = Arc::clone(&self.file);
+        let look = move || look(&*file.database()?).map_err(|error| error.to_string());
+        match tokio::task::spawn_blocking(look).await {
+            Ok(looked) => looked,
             Err(error) => Err(error.to_string()),
         }
     }
@@ -202,7 +213,7 @@ impl Storage {
 
 /// Records of the embedded log.
 pub struct StorageReader {
-    database: Arc<Database>,
+    file: Arc<DataFile>,
     pp: u32,
     next: u64,
     to: u64,
@@ -215,9 +226,11 @@ impl StorageReader {
             return Ok(None);
         }
         if self.fetched.is_empty() {
-            let (database, pp, from, to) =
-                (Arc::clone(&self.database), self.pp, self.next, self.to);
-            let fetch = tokio::task::spawn_blocking(move || fetch(&database, pp, from, to));
+            let (file, pp, from, to) = (Arc::clone(&self.file), self.pp, self.next, self.to);
+            let fetch = tokio::task::spawn_blocking(move || {
+                let database = file.database().map_err(ReadError::Unavailable)?;
+                fetch(&database, pp, from, to)
+            });
             let fetched = fetch
                 .await
                 .map_err(|error| ReadError::Unavailable(error.to_string()))?;
@@ -276,12 +289,21 @@ fn fetch(
 }
 
 /// Last sequence and first one left; 0 and 1 for a log without records.
-fn bounds(database: &Database, pp: u32) -> Result<(u64, u64), redb::Error> {
+pub(super) fn bounds(database: &Database, pp: u32) -> Result<(u64, u64), redb::Error> {
     let Some(table) = opened(database.begin_read()?.open_table(BOUNDS))? else {
         return Ok((0, 1));
     };
     let found = table.get(pp)?;
     Ok(found.map_or((0, 1), |entry| entry.value()))
+}
+
+/// The revision of a key, [`Revision::NONE`] when it has no value.
+pub(super) fn revision(database: &Database, pp: u32, key: &str) -> Result<Revision, redb::Error> {
+    let Some(table) = opened(database.begin_read()?.open_table(STORE))? else {
+        return Ok(Revision::NONE);
+    };
+    let found = table.get((pp, key))?;
+    Ok(found.map_or(Revision::NONE, |entry| Revision(entry.value().0)))
 }
 
 /// A table that was never written to is not there.

@@ -1,14 +1,21 @@
 //! The one writer: takes all changes that wait, makes them in one transaction, syncs once, and then tells
 //! each what became of it.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
 
 use bytes::Bytes;
 use redb::{Database, Durability, ReadableTable as _, Table, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::storage::{BOUNDS, LOG, REVISIONS, STORE, is_below};
+use super::{
+    file::DataFile,
+    storage::{BOUNDS, LOG, REVISIONS, STORE, bounds, is_below, revision},
+};
 use crate::{Append, Put, Revision, StoreError, TrimError};
 
 /// Changes that may wait; beyond, whoever asks waits too.
@@ -43,18 +50,21 @@ pub(super) enum Change {
     },
 }
 
-/// The handle of the writer thread, which ends when the last handle is dropped.
-#[derive(Clone)]
+/// The handle of the writer thread.
 pub(super) struct Writer {
-    changes: mpsc::Sender<Change>,
+    changes: Option<mpsc::Sender<Change>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(database: Arc<Database>) -> io::Result<Self> {
+    pub(super) fn start(file: Arc<DataFile>) -> io::Result<Self> {
         let (changes, waiting) = mpsc::channel(WAITING);
         let thread = thread::Builder::new().name("parlor-store".to_owned());
-        thread.spawn(move || run(&database, waiting))?;
-        Ok(Self { changes })
+        let thread = thread.spawn(move || run(&file, waiting))?;
+        Ok(Self {
+            changes: Some(changes),
+            thread: Some(thread),
+        })
     }
 
     /// Asks for a change and waits for its outcome; `None` when the writer ended before it told.
@@ -63,37 +73,70 @@ impl Writer {
         change: impl FnOnce(oneshot::Sender<T>) -> Change,
     ) -> Option<T> {
         let (done, outcome) = oneshot::channel();
-        self.changes.send(change(done)).await.ok()?;
+        self.changes.as_ref()?.send(change(done)).await.ok()?;
         outcome.await.ok()
     }
 }
 
-fn run(database: &Database, mut waiting: mpsc::Receiver<Change>) {
+impl Drop for Writer {
+    /// Waits until all that was given is written, so that the folder can be opened again at once.
+    fn drop(&mut self) {
+        drop(self.changes.take());
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            error!("the writer of the data folder panicked");
+        }
+    }
+}
+
+fn run(file: &DataFile, mut waiting: mpsc::Receiver<Change>) {
     while let Some(first) = waiting.blocking_recv() {
+        let mut bytes = first.bytes();
         let mut changes = vec![first];
-        let mut bytes = 0;
         while bytes < MAX_BYTES
             && let Ok(change) = waiting.try_recv()
         {
             bytes += change.bytes();
             changes.push(change);
         }
-        match commit(database, &changes) {
-            Ok(outcomes) => changes
+        write(file, changes);
+    }
+}
+
+/// Makes the changes in one transaction, and tells each what became of it.
+fn write(file: &DataFile, changes: Vec<Change>) {
+    let database = match file.writable() {
+        Ok(database) => database,
+        Err(why) => {
+            return changes
+                .into_iter()
+                .for_each(|change| change.fail(&why, false));
+        }
+    };
+    let failure = match commit(&database, &changes) {
+        Ok(outcomes) => {
+            return changes
                 .into_iter()
                 .zip(outcomes)
-                .for_each(|(c, o)| c.tell(o)),
-            Err(Failure {
-                error,
-                may_be_written,
-            }) => {
-                error!(error = %error, "the data folder could not be written");
-                let why = error.to_string();
-                changes
-                    .into_iter()
-                    .for_each(|change| change.fail(&why, may_be_written));
-            }
+                .for_each(|(change, of)| change.tell(of));
         }
+        Err(failure) => failure,
+    };
+    file.close(database, &failure.error);
+    let why = failure.error.to_string();
+    // A file opened anew shows what a failed commit left undone: the lock keeps all others out, so what is
+    // not there now never will be.
+    let reopened = failure.may_be_written.then(|| file.writable());
+    for change in changes {
+        let unclear = match &reopened {
+            None => false,
+            Some(Ok(database)) => !change.is_absent(database),
+            Some(Err(_)) => true,
+        };
+        change.fail(&why, unclear);
     }
 }
 
@@ -123,6 +166,10 @@ fn commit(database: &Database, changes: &[Change]) -> Result<Vec<Outcome>, Failu
     };
     let transaction = begin().map_err(before)?;
     let outcomes = apply(&transaction, changes).map_err(before)?;
+    let unchanged = |outcome: &Outcome| matches!(outcome, Outcome::Conflict(_));
+    if outcomes.iter().all(unchanged) {
+        return Ok(outcomes);
+    }
     transaction.commit().map_err(|error| Failure {
         error: error.into(),
         may_be_written: true,
@@ -217,6 +264,19 @@ impl Change {
             Self::Append { record, .. } => record.len(),
             Self::Put { value, .. } => value.len(),
             Self::Trim { .. } | Self::Purge { .. } => 0,
+        }
+    }
+
+    /// Whether a file that was opened after the change failed shows that it was not made.
+    fn is_absent(&self, database: &Database) -> bool {
+        match self {
+            Self::Append {
+                pp, expected_last, ..
+            } => bounds(database, *pp).is_ok_and(|(last, _)| last <= *expected_last),
+            Self::Put {
+                pp, key, expected, ..
+            } => revision(database, *pp, key).is_ok_and(|found| found == *expected),
+            Self::Trim { .. } | Self::Purge { .. } => false,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Request, RequestErrorKind};
+use async_nats::{HeaderMap, Request, RequestError, RequestErrorKind};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use proto::{PartitionId, subject::Subjects};
@@ -21,15 +21,30 @@ const SLOW_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(super) mod code {
     pub(in crate::nats) const NO_MESSAGE: u32 = 10_037;
     pub(in crate::nats) const STREAM_NOT_FOUND: u32 = 10_059;
+    pub(in crate::nats) const STREAM_NAME_IN_USE: u32 = 10_058;
+    pub(in crate::nats) const REPLICAS_NOT_SUPPORTED: u32 = 10_074;
     pub(in crate::nats) const WRONG_LAST_SEQUENCE: u32 = 10_071;
     pub(in crate::nats) const WRONG_LAST_SEQUENCE_CONSTANT: u32 = 10_164;
-    /// No space for storage, file store full, message too large, maximum bytes or messages.
-    pub(in crate::nats) const REFUSALS: [u32; 6] = [10_047, 10_077, 10_054, 10_167, 10_060, 10_023];
+    pub(in crate::nats) const TOO_LARGE: u32 = 10_054;
+    const INSUFFICIENT_RESOURCES: u32 = 10_023;
+    const INSUFFICIENT_STORAGE: u32 = 10_047;
+    const STORE_FAILED: u32 = 10_077;
+
+    /// Whether the message was surely not stored, nor will be: it is too large, or there is no space.
+    pub(in crate::nats) fn is_refusal(code: u32, words: &str) -> bool {
+        match code {
+            TOO_LARGE | INSUFFICIENT_RESOURCES | INSUFFICIENT_STORAGE => true,
+            // A limit is looked at before anything is written; a disk that fails may have it half.
+            STORE_FAILED => words.contains("maximum"),
+            _ => false,
+        }
+    }
 }
 
 /// The connection of log and store.
 pub(super) struct JetStream {
-    connection: Connection,
+    /// A gateway has none.
+    connection: Option<Connection>,
     pub(super) subjects: Subjects,
 }
 
@@ -38,6 +53,8 @@ pub(super) struct JetStream {
 pub(super) enum ApiError {
     /// It answered with an error.
     Said { code: u32, words: String },
+    /// The server denies us the subject: nothing was done.
+    Denied(String),
     /// No answer: what was asked may have been done, or may still be.
     Silent(String),
 }
@@ -46,6 +63,10 @@ impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Said { code, words } => write!(f, "{words} ({code})"),
+            Self::Denied(subject) => write!(
+                f,
+                "nats-server denies {subject:?} to this user: check its permissions"
+            ),
             Self::Silent(why) => f.write_str(why),
         }
     }
@@ -106,11 +127,15 @@ struct RawMessage {
 }
 
 impl JetStream {
-    pub(super) fn new(connection: Connection, subjects: Subjects) -> Self {
+    pub(super) fn new(connection: Option<Connection>, subjects: Subjects) -> Self {
         Self {
             connection,
             subjects,
         }
+    }
+
+    pub(super) fn is_up_if_needed(&self) -> bool {
+        self.connection.as_ref().is_none_or(Connection::is_up)
     }
 
     /// `PARLOR_LOG_<pp>`.
@@ -133,8 +158,7 @@ impl JetStream {
         let mut headers = HeaderMap::new();
         headers.insert(expectation.0, expectation.1.to_string().as_str());
         let request = Request::new().headers(headers).payload(payload);
-        self.ask(subject, request.timeout(Some(ANSWER_WITHIN)))
-            .await
+        self.ask(subject, request, ANSWER_WITHIN).await
     }
 
     pub(super) async fn info(&self, stream: &str) -> Result<StreamInfo, ApiError> {
@@ -199,31 +223,35 @@ impl JetStream {
         ask: &Json,
         within: Duration,
     ) -> Result<T, ApiError> {
-        let request = Request::new()
-            .payload(ask.to_string().into())
-            .timeout(Some(within));
-        self.ask(format!("$JS.API.{api}"), request).await
+        let request = Request::new().payload(ask.to_string().into());
+        self.ask(format!("$JS.API.{api}"), request, within).await
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
         subject: String,
         request: Request,
+        within: Duration,
     ) -> Result<T, ApiError> {
-        if !self.connection.is_up() {
+        let request = request.timeout(Some(within));
+        let Some(connection) = &self.connection else {
+            return Err(ApiError::Silent(
+                "a gateway has no log and no store".to_owned(),
+            ));
+        };
+        if !connection.is_up() {
             return Err(ApiError::Silent("not connected".to_owned()));
         }
-        let reply = self.connection.client.send_request(subject, request).await;
-        let reply = reply.map_err(|error| match error.kind() {
-            RequestErrorKind::MaxPayloadExceeded => ApiError::Said {
-                code: code::REFUSALS[2],
-                words: error.to_string(),
-            },
-            RequestErrorKind::NoResponders => ApiError::Silent(
-                "no JetStream answers: start nats-server with -js, or check permissions".to_owned(),
-            ),
-            _ => ApiError::Silent(error.to_string()),
-        })?;
+        let denials = connection.denials_of(&subject);
+        let asked = connection.client.send_request(subject.clone(), request);
+        let reply = match tokio::time::timeout(within, asked).await {
+            Ok(Ok(reply)) => reply,
+            _ if connection.denials_of(&subject) > denials => {
+                return Err(ApiError::Denied(subject));
+            }
+            Ok(Err(error)) => return Err(silent(&error)),
+            Err(_) => return Err(ApiError::Silent("nats-server takes nothing".to_owned())),
+        };
         let answer: Answer<T> = serde_json::from_slice(&reply.payload)
             .map_err(|error| ApiError::Silent(format!("an answer that is none: {error}")))?;
         match (answer.error, answer.result) {
@@ -234,5 +262,18 @@ impl JetStream {
             (None, Some(result)) => Ok(result),
             (None, None) => Err(ApiError::Silent("an answer without a result".to_owned())),
         }
+    }
+}
+
+fn silent(error: &RequestError) -> ApiError {
+    match error.kind() {
+        RequestErrorKind::MaxPayloadExceeded => ApiError::Said {
+            code: code::TOO_LARGE,
+            words: error.to_string(),
+        },
+        RequestErrorKind::NoResponders => ApiError::Silent(
+            "no JetStream answers: start nats-server with -js, and make the streams".to_owned(),
+        ),
+        _ => ApiError::Silent(error.to_string()),
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
-use super::{Nats, connect::Connection};
+use super::Nats;
 use crate::{
     Bus, Delivery, MAX_BUS_PAYLOAD, Message, PublishError, RequestError, SubscribeError,
     Subscription,
@@ -15,6 +15,8 @@ use crate::{
 
 /// Header of the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
+/// How long a message may wait for those before it to get away.
+const SEND_WITHIN: Duration = Duration::from_secs(1);
 /// How long the server may take to confirm a subscription.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(2);
 
@@ -35,16 +37,25 @@ impl Bus for Nats {
             return Err(PublishError::Unavailable("not connected".to_owned()));
         }
         let subject = subject.to_owned();
-        let published = match traceparent {
-            Some(context) => {
-                connection
-                    .client
-                    .publish_with_headers(subject, headers(context), payload)
-                    .await
+        let published = async {
+            let client = &connection.client;
+            match traceparent {
+                Some(context) => {
+                    let headers = headers(context);
+                    client.publish_with_headers(subject, headers, payload).await
+                }
+                None => client.publish(subject, payload).await,
             }
-            None => connection.client.publish(subject, payload).await,
         };
-        published.map_err(|error| PublishError::Unavailable(error.to_string()))
+        // Waits only when what was published before does not get away.
+        match tokio::time::timeout(SEND_WITHIN, published).await {
+            Ok(published) => {
+                published.map_err(|error| PublishError::Unavailable(error.to_string()))
+            }
+            Err(_) => Err(PublishError::Unavailable(
+                "nats-server takes nothing".to_owned(),
+            )),
+        }
     }
 
     async fn request(
@@ -65,17 +76,15 @@ impl Bus for Nats {
         if let Some(context) = traceparent {
             request = request.headers(headers(context));
         }
-        match connection
-            .client
-            .send_request(subject.to_owned(), request)
-            .await
-        {
-            Ok(reply) => Ok(reply.payload),
-            Err(error) => Err(match error.kind() {
+        let asked = connection.client.send_request(subject.to_owned(), request);
+        match tokio::time::timeout(deadline, asked).await {
+            Ok(Ok(reply)) => Ok(reply.payload),
+            Ok(Err(error)) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => RequestError::NoResponder,
                 RequestErrorKind::TimedOut => RequestError::Timeout,
                 _ => RequestError::Unavailable(error.to_string()),
             }),
+            Err(_) => Err(RequestError::Timeout),
         }
     }
 
@@ -90,26 +99,27 @@ impl Bus for Nats {
         let unavailable = |error: String| SubscribeError::Unavailable(error);
         let mut losses = connection.losses.clone();
         losses.mark_unchanged();
-        let subscriber = connection.client.subscribe(pattern.to_owned()).await;
-        let subscriber = subscriber.map_err(|error| unavailable(error.to_string()))?;
-        let sync = format!("{}.sync", self.shared.options.subjects.prefix());
-        confirm(connection, sync).await.map_err(unavailable)?;
+        let denials = connection.denials_of(pattern);
+        let subscribed = async {
+            let subscriber = connection.client.subscribe(pattern.to_owned()).await;
+            let subscriber = subscriber.map_err(|error| error.to_string())?;
+            connection.confirm().await?;
+            Ok(subscriber)
+        };
+        let subscriber = match tokio::time::timeout(CONFIRM_WITHIN, subscribed).await {
+            Ok(subscribed) => subscribed.map_err(unavailable)?,
+            Err(_) => return Err(unavailable("nats-server takes nothing".to_owned())),
+        };
+        if connection.denials_of(pattern) > denials {
+            return Err(unavailable(format!(
+                "nats-server denies {pattern:?} to this user"
+            )));
+        }
         Ok(NatsSubscription { subscriber, losses })
     }
 
     fn is_connected(&self) -> bool {
-        self.shared.outgoing.is_up() && self.shared.incoming.is_up() && self.shared.requests.is_up()
-    }
-}
-
-/// Waits until the server has taken in all that was said on this connection. A client cannot wait for a
-/// PONG, so it asks on a subject that nobody listens to: the answer to that comes after all before it.
-async fn confirm(connection: &Connection, subject: String) -> Result<(), String> {
-    let request = Request::new().timeout(Some(CONFIRM_WITHIN));
-    match connection.client.send_request(subject, request).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(()),
-        Err(error) => Err(format!("the subscription was not confirmed: {error}")),
+        self.shared.is_up()
     }
 }
 

@@ -1,14 +1,18 @@
 //! Connections: who we are, how we come back, and what a lost connection means to subscribers.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use async_nats::{
-    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError, connection::State,
-};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr, connection::State};
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
-use tracing::{debug, error, info, warn};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
 
-use super::Options;
+use super::{
+    Options,
+    confirm::Confirm,
+    events::{Denials, Events},
+};
 
 /// Oldest nats-server that keeps the promises of log and store.
 const FLOOR: (u64, u64, u64) = (2, 12, 1);
@@ -57,6 +61,7 @@ pub(super) struct Dialer {
     servers: Vec<ServerAddr>,
     login: Login,
     inbox: String,
+    confirm: Confirm,
     name: String,
 }
 
@@ -67,16 +72,30 @@ enum Login {
     Credentials(String),
 }
 
-/// A connection, and how often it may have lost messages.
+/// A connection, and what became of what it said and heard.
 pub(super) struct Connection {
     pub(super) client: Client,
     /// Rises whenever messages of this connection's subscriptions may have been lost.
     pub(super) losses: watch::Receiver<u64>,
+    denials: Arc<Denials>,
+    confirm: Confirm,
+    _resuming: AbortOnDropHandle<()>,
 }
 
 impl Connection {
     pub(super) fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often the server has denied a subject. It tells nobody but the log, so who sent something
+    /// compares before and after.
+    pub(super) fn denials_of(&self, subject: &str) -> u64 {
+        self.denials.of(subject)
+    }
+
+    /// Waits until the server has taken in all that was said on this connection.
+    pub(super) async fn confirm(&self) -> Result<(), String> {
+        self.confirm.wait(&self.client).await
     }
 }
 
@@ -105,10 +124,12 @@ impl Dialer {
             None => in_url.unwrap_or(Login::None),
         };
         let inbox = options.subjects.inbox(&options.role);
+        let confirm = Confirm::new(options.subjects.prefix(), &inbox);
         Ok(Self {
             servers,
             login,
             inbox,
+            confirm,
             name: format!("parlor {}", options.role),
         })
     }
@@ -136,17 +157,32 @@ impl Dialer {
     /// A connection that comes back by itself, beginning with the first time.
     pub(super) async fn dial(&self, name: &'static str) -> Result<Connection, ConnectError> {
         let (losing, losses) = watch::channel(0);
+        let (connecting, connects) = watch::channel(0);
+        let denials = Arc::new(Denials::default());
+        let events = Events {
+            connection: name,
+            connecting,
+            losing: losing.clone(),
+            denials: Arc::clone(&denials),
+        };
         let on_event = move |event| {
-            noticed(name, &event, &losing);
+            events.noticed(&event);
             std::future::ready(())
         };
         let options = self
             .options(name)?
             .event_callback(on_event)
             .retry_on_initial_connect();
-        let client = options.connect(self.servers.as_slice()).await;
+        let client = Box::pin(options.connect(self.servers.as_slice())).await;
         let client = client.map_err(|e| ConnectError::Url(self.name.clone(), e.to_string()))?;
-        Ok(Connection { client, losses })
+        let resuming = resume(client.clone(), self.confirm.clone(), connects, losing);
+        Ok(Connection {
+            client,
+            losses,
+            denials,
+            confirm: self.confirm.clone(),
+            _resuming: AbortOnDropHandle::new(tokio::spawn(resuming)),
+        })
     }
 
     /// Connects once more without patience, to hear why it fails.
@@ -156,6 +192,7 @@ impl Dialer {
             let error = match self
                 .options("check")?
                 .connect(self.servers.as_slice())
+                .boxed()
                 .await
             {
                 Ok(client) => return check(&client, replicas),
@@ -212,31 +249,27 @@ fn pause(attempt: usize) -> Duration {
     most.mul_f64(rand::random_range(0.1..1.0))
 }
 
-fn noticed(connection: &'static str, event: &Event, losing: &watch::Sender<u64>) {
-    match event {
-        Event::Connected => info!(nats.connection = connection, "connected to nats"),
-        Event::Disconnected => warn!(nats.connection = connection, "disconnected from nats"),
-        Event::SlowConsumer(_) => {
-            warn!(
-                nats.connection = connection,
-                "messages were dropped: a subscription is too slow"
-            );
+/// After each return of a connection: once the server has its subscriptions again, says that messages
+/// may have been lost. Said any earlier, what is lost until then would never be noticed.
+async fn resume(
+    client: Client,
+    confirm: Confirm,
+    mut connects: watch::Receiver<u64>,
+    losing: watch::Sender<u64>,
+) {
+    while connects.changed().await.is_ok() {
+        // Before the first connection there were no subscriptions.
+        if *connects.borrow_and_update() == 1 {
+            continue;
         }
-        // A denied subject shows only here: to its caller it is a time-out.
-        Event::ServerError(ServerError::Other(why)) => {
-            error!(
-                nats.connection = connection,
-                error = why,
-                "nats-server refuses: check permissions"
-            );
-            return;
+        while let Err(why) = confirm.wait(&client).await {
+            debug!(error = why, "the subscriptions are not confirmed yet");
+            if client.connection_state() != State::Connected {
+                break;
+            }
         }
-        other => {
-            debug!(nats.connection = connection, nats.event = %other, "nats event");
-            return;
-        }
+        losing.send_modify(|losses| *losses += 1);
     }
-    losing.send_modify(|losses| *losses += 1);
 }
 
 fn read_login(file: &Path) -> Result<Login, ConnectError> {

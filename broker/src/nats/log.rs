@@ -33,6 +33,9 @@ impl Log for Nats {
         {
             Ok(stored) => Append::Written(stored.seq),
             Err(ApiError::Said { code, words }) => refusal(code, words),
+            Err(denied @ ApiError::Denied(_)) => Append::Refused {
+                why: denied.to_string(),
+            },
             Err(ApiError::Silent(_)) => Append::Unclear,
         }
     }
@@ -91,8 +94,8 @@ fn refusal(code: u32, words: String) -> Append {
                 last: last.unwrap_or(0),
             }
         }
-        refused if code::REFUSALS.contains(&refused) => Append::Refused {
-            why: format!("{words} ({refused})"),
+        _ if code::is_refusal(code, &words) => Append::Refused {
+            why: format!("{words} ({code})"),
         },
         // No leader, a stream that is moving: nobody knows.
         _ => Append::Unclear,

@@ -69,18 +69,39 @@ fn room_config(jetstream: &JetStream, pp: PartitionId, replicas: u8) -> Json {
 }
 
 async fn ensure(jetstream: &JetStream, name: &str, config: &Json) -> Result<(), ProvisionError> {
-    let unavailable = |error: ApiError| ProvisionError::Unavailable(format!("{name}: {error}"));
+    let failed = |error: ApiError| match error {
+        // No more of these by trying again: one server asked for replicas, or a user without the right.
+        ApiError::Said {
+            code: code::REPLICAS_NOT_SUPPORTED,
+            words,
+        } => ProvisionError::Settings(format!(
+            "stream {name} cannot have {} replicas: {words}; use --nats-replicas 1, or a cluster",
+            config["num_replicas"]
+        )),
+        denied @ ApiError::Denied(_) => {
+            ProvisionError::Settings(format!("stream {name}: {denied}"))
+        }
+        error => ProvisionError::Unavailable(format!("stream {name}: {error}")),
+    };
     let found = match jetstream.info(name).await {
-        Ok(found) => found,
         Err(ApiError::Said {
             code: code::STREAM_NOT_FOUND,
             ..
         }) => {
-            let made = jetstream.create(name, config).await.map_err(unavailable)?;
-            info!(nats.stream = name, "made a stream");
-            made
+            match jetstream.create(name, config).await {
+                Ok(made) => {
+                    info!(nats.stream = name, "made a stream");
+                    made
+                }
+                // Another process was faster, with other settings.
+                Err(ApiError::Said {
+                    code: code::STREAM_NAME_IN_USE,
+                    ..
+                }) => jetstream.info(name).await.map_err(failed)?,
+                Err(error) => return Err(failed(error)),
+            }
         }
-        Err(error) => return Err(unavailable(error)),
+        found => found.map_err(failed)?,
     };
     verify(name, config, &found.config)
 }

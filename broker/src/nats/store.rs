@@ -40,6 +40,9 @@ impl Store for Nats {
         {
             Ok(stored) => Put::Written(Revision(stored.seq)),
             Err(ApiError::Said { code, words }) => refusal(code, words),
+            Err(denied @ ApiError::Denied(_)) => Put::Refused {
+                why: denied.to_string(),
+            },
             Err(ApiError::Silent(_)) => Put::Unclear,
         }
     }
@@ -128,8 +131,8 @@ fn refusal(code: u32, words: String) -> Put {
                 revision: Revision(revision.unwrap_or(0)),
             }
         }
-        refused if code::REFUSALS.contains(&refused) => Put::Refused {
-            why: format!("{words} ({refused})"),
+        _ if code::is_refusal(code, &words) => Put::Refused {
+            why: format!("{words} ({code})"),
         },
         _ => Put::Unclear,
     }

@@ -1,0 +1,1 @@
+//! What only NATS can show.
