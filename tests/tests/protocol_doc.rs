@@ -71,6 +71,6 @@ async fn the_conversation_of_the_page_happens() {
         }
         replayed += 1;
     }
-    assert!(replayed > 15, "{replayed}");
+    assert!(replayed >= 15, "only {replayed} frames were shown");
     assert_eq!(browser.settle().await, Vec::<Value>::new());
 }
