@@ -1,13 +1,15 @@
 //! A running `parlor`, found beside the test's own binary.
 
 use std::{
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use nix::{sys::signal, unistd::Pid};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
@@ -72,9 +74,10 @@ impl Parlor {
             let mut reader = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = reader.next_line().await {
                 if std::env::var_os("PARLOR_TEST_LOGS").is_some() {
-                    println!("{line}");
+                    // The lock of stderr is what libtest does not capture.
+                    let _ = writeln!(std::io::stderr().lock(), "{line}");
                 }
-                let mut lines = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut lines = sink.lock();
                 lines.push(line);
                 count.send_replace(lines.len());
             }
@@ -158,10 +161,7 @@ impl Parlor {
 
     /// The lines of stderr so far.
     pub fn stderr(&self) -> Vec<String> {
-        self.stderr
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.stderr.lock().clone()
     }
 
     /// Sends a signal.

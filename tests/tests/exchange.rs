@@ -1,7 +1,5 @@
 //! People talking: one process, and two gateways on a real nats-server.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use broker::testing::NatsServer;
 use serde_json::json;
 use tests::{Browser, Parlor};

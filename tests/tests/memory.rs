@@ -9,7 +9,10 @@ const MOST_KIB: u64 = 16;
 
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -27,6 +30,12 @@ async fn an_idle_connection_takes_at_most_16_kib() {
     }
     warm.settle().await;
     let grown = resident_kib(parlor.pid()) - before;
-    println!("{} B per idle connection of {CONNECTIONS}", grown * 1024 / CONNECTIONS);
-    assert!(grown <= MOST_KIB * CONNECTIONS, "{grown} KiB for {CONNECTIONS} connections");
+    println!(
+        "{} B per idle connection of {CONNECTIONS}",
+        grown * 1024 / CONNECTIONS
+    );
+    assert!(
+        grown <= MOST_KIB * CONNECTIONS,
+        "{grown} KiB for {CONNECTIONS} connections"
+    );
 }

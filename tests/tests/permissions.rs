@@ -15,7 +15,10 @@ fn configuration() -> PathBuf {
 }
 
 async fn server() -> NatsServer {
-    let env = [("GATEWAY_PASSWORD", GATEWAY), ("ROOM_SERVICE_PASSWORD", ROOM_SERVICE)];
+    let env = [
+        ("GATEWAY_PASSWORD", GATEWAY),
+        ("ROOM_SERVICE_PASSWORD", ROOM_SERVICE),
+    ];
     NatsServer::start_with(&configuration(), &env).await
 }
 
@@ -43,13 +46,18 @@ async fn two_gateways_and_a_room_service_need_no_more_than_they_are_allowed() {
         browsers.push(Browser::enter(gateway.address("http").await, "Ann", &["室"]).await);
     }
     assert_eq!(browsers[0].send("室", "c1", "hi").await["seq"], 1);
-    browsers[0].say(serde_json::json!({"op": "nick", "nick": "Anna"})).await;
+    browsers[0]
+        .say(serde_json::json!({"op": "nick", "nick": "Anna"}))
+        .await;
     for browser in &mut browsers {
         assert_eq!(browser.events("室", 1).await[0]["text"], "hi");
         assert_eq!(browser.expect("user").await["nick"], "Anna");
     }
     for process in gateways.iter().chain([&service]) {
-        let denied = process.stderr().into_iter().find(|line| line.contains("ermissions"));
+        let denied = process
+            .stderr()
+            .into_iter()
+            .find(|line| line.contains("ermissions"));
         assert_eq!(denied, None);
     }
 }

@@ -1,7 +1,5 @@
 //! Replays the conversation of docs/PROTOCOL.md, so that the page stays true.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use serde_json::Value;
 use tests::{Browser, Parlor};
 

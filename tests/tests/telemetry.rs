@@ -1,7 +1,7 @@
 //! What a person on call looks at: one trace of one message, and the metrics.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use broker::testing::NatsServer;
 use opentelemetry_proto::tonic::{
@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::{
     },
     trace::v1::Span,
 };
+use parking_lot::Mutex;
 use tests::{Browser, Parlor, eventually};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
@@ -27,10 +28,15 @@ impl TraceService for Collector {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         for resource in request.into_inner().resource_spans {
             let attributes = resource.resource.unwrap_or_default().attributes;
-            let name = attributes.iter().find(|attribute| attribute.key == "service.name");
+            let name = attributes
+                .iter()
+                .find(|attribute| attribute.key == "service.name");
             let name = format!("{:?}", name.and_then(|name| name.value.clone()));
-            let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| (name.clone(), span)));
+            let spans = resource
+                .scope_spans
+                .into_iter()
+                .flat_map(|scope| scope.spans);
+            self.0.lock().extend(spans.map(|span| (name.clone(), span)));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -60,18 +66,30 @@ async fn one_trace_spans_gateway_room_service_and_gateway() {
     bo.events("lobby", 1).await;
 
     let names = eventually("a whole trace", || {
-        let spans = collector.0.lock().unwrap().clone();
+        let spans = collector.0.lock().clone();
         async move {
-            let (_, commit) = spans.iter().find(|(_, span)| span.name.contains("commit"))?;
-            let same = spans.iter().filter(|(_, span)| span.trace_id == commit.trace_id);
-            let names: Vec<_> = same.map(|(of, span)| (of.clone(), span.name.clone())).collect();
-            let gateways = names.iter().filter(|(of, _)| of.contains("gateway")).count();
+            let (_, commit) = spans
+                .iter()
+                .find(|(_, span)| span.name.contains("commit"))?;
+            let same = spans
+                .iter()
+                .filter(|(_, span)| span.trace_id == commit.trace_id);
+            let names: Vec<_> = same
+                .map(|(of, span)| (of.clone(), span.name.clone()))
+                .collect();
+            let gateways = names
+                .iter()
+                .filter(|(of, _)| of.contains("gateway"))
+                .count();
             // The send and its request here, the fan-out there (and here).
             (gateways >= 3 && names.len() >= 5).then_some(names)
         }
     })
     .await;
-    assert!(names.iter().any(|(of, _)| of.contains("room-service")), "{names:?}");
+    assert!(
+        names.iter().any(|(of, _)| of.contains("room-service")),
+        "{names:?}"
+    );
     println!("{names:#?}");
 }
 
@@ -83,7 +101,11 @@ async fn metrics_are_told_and_an_absent_collector_holds_nothing_up() {
     ann.send("lobby", "c1", "hi").await;
     let metrics = parlor.address("metrics").await;
     let text = get(metrics, "/metrics").await;
-    for name in ["parlor_room_service_commit_seconds", "parlor_gateway_", "parlor_room_service_answers"] {
+    for name in [
+        "parlor_room_service_commit_seconds",
+        "parlor_gateway_",
+        "parlor_room_service_answers",
+    ] {
         assert!(text.contains(name), "{name} is missing in\n{text}");
     }
     assert!(!text.contains("lobby"), "no label per room");
