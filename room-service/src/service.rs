@@ -14,7 +14,7 @@ use proto::{
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     admin::{self, AdminOptions},
@@ -366,6 +366,11 @@ async fn watch_readiness<B: Broker>(
         };
         shared.unready.send_if_modified(|now| {
             let changed = *now != unready;
+            match &unready {
+                Some(why) if changed => info!(unready.why = why, "room service is not ready"),
+                None if changed => info!(partitions.owned = owned, "room service is ready"),
+                _ => {}
+            }
             *now = unready;
             changed
         });

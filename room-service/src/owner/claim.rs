@@ -10,7 +10,7 @@ use proto::{
     log::v1::{COMMIT_FORMAT, Commit},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{Asker, End, Inbox, Owner};
 use crate::{
@@ -71,7 +71,7 @@ impl<B: Broker> Owner<B> {
         let pattern = shared.subjects.inbound_all(pp, epoch);
         let subscription = shared.broker.subscribe(&pattern).await.map_err(again)?;
         shared.directory.replace(pp, partition.summaries());
-        info!(partition.id = %pp, epoch.mine = epoch, log.last = partition.folded(), "claimed");
+        debug!(partition.id = %pp, epoch.mine = epoch, log.last = partition.folded(), "claimed");
         Ok(Self {
             pp,
             epoch,
