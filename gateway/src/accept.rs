@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,6 +26,9 @@ const MAX_HTTP: usize = 4_096;
 /// Pauses after accepts that failed for lack of something; doubling.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// At the limit, accepts fail and succeed by turns; it is said once in this time.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Accepts until told to stop.
 pub(crate) struct Acceptor {
@@ -50,8 +54,9 @@ impl Acceptor {
                 }
                 Err(error) => {
                     self.metrics.accept_errors.inc();
-                    if let Some(pause) = failures.pause(&error) {
-                        tokio::time::sleep(pause).await;
+                    if let Some(pause) = failures.pause(&error, Instant::now()) {
+                        // The end of it all is seen right after.
+                        let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                     }
                 }
             }
@@ -64,10 +69,7 @@ impl Acceptor {
         &self,
         permits: &Arc<Semaphore>,
         stop: &CancellationToken,
-    ) -> Option<(
-        OwnedSemaphorePermit,
-        io::Result<(TcpStream, std::net::SocketAddr)>,
-    )> {
+    ) -> Option<(OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>)> {
         let next = async {
             // The semaphore is never closed.
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
@@ -123,11 +125,12 @@ impl Drop for Slot {
 #[derive(Default)]
 struct Failures {
     pause: Option<Duration>,
+    said: Option<Instant>,
 }
 
 impl Failures {
     /// How long to pause after this failure; `None` when it was only that one connection's.
-    fn pause(&mut self, error: &io::Error) -> Option<Duration> {
+    fn pause(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
         if matches!(
             error.kind(),
@@ -135,8 +138,9 @@ impl Failures {
         ) {
             return None;
         }
-        // Out of descriptors or memory: it lasts, and is said once until it is over.
-        if self.pause.is_none() {
+        // Out of descriptors or memory: it lasts, or comes and goes.
+        if self.said.is_none_or(|said| now - said >= SAY_AGAIN) {
+            self.said = Some(now);
             tracing::error!(%error, "connections cannot be accepted; they wait");
         }
         let pause = self
@@ -147,9 +151,7 @@ impl Failures {
     }
 
     fn over(&mut self) {
-        if self.pause.take().is_some() {
-            tracing::info!("connections are accepted again");
-        }
+        self.pause = None;
     }
 }
 

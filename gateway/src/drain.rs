@@ -94,7 +94,7 @@ impl Life {
         }
     }
 
-    /// Returns when the state is or has been [`Lifecycle::Ready`]; never, when it is passed over.
+    /// Returns when the state is [`Lifecycle::Ready`]; never, once it is beyond.
     ///
     /// Cancel-safe.
     pub(crate) async fn ready(&self) {

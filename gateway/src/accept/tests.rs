@@ -135,16 +135,19 @@ async fn a_port_in_use_is_named_with_what_to_do() {
     assert!(matches!(error, Error::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse));
 }
 
-#[test]
-fn failures_that_last_pause_longer_and_longer_and_others_not_at_all() {
+#[tokio::test(start_paused = true)]
+async fn failures_that_last_pause_longer_and_longer_and_others_not_at_all() {
     let mut failures = Failures::default();
     let emfile = io::Error::from_raw_os_error(24);
     let pauses: Vec<u128> = (0..8)
-        .filter_map(|_| failures.pause(&emfile))
+        .filter_map(|_| failures.pause(&emfile, Instant::now()))
         .map(|pause| pause.as_millis())
         .collect();
     assert_eq!(pauses, [20, 40, 80, 160, 320, 640, 1_000, 1_000]);
-    assert_eq!(failures.pause(&ErrorKind::ConnectionAborted.into()), None);
+    assert_eq!(
+        failures.pause(&ErrorKind::ConnectionAborted.into(), Instant::now()),
+        None
+    );
     failures.over();
-    assert_eq!(failures.pause(&emfile), Some(FIRST_PAUSE));
+    assert_eq!(failures.pause(&emfile, Instant::now()), Some(FIRST_PAUSE));
 }

@@ -12,7 +12,7 @@ use super::{Life, Lifecycle};
 use crate::{DrainOptions, close::Close, shared::Shared};
 
 /// How long sockets that are cut may take, and HTTP answers under way.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Everything that has to come to rest.
 pub(crate) struct Departure<B> {

@@ -1,8 +1,12 @@
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
-use super::*;
+use super::{departure::LAST_WORDS, *};
 use crate::http::testing::{Running, UPGRADE, close_of, options, room_service, start, start_alone};
 
 /// Far longer than anything here takes.
@@ -35,8 +39,6 @@ async fn a_gateway_is_ready_once_it_knows_the_installation() {
     let handle = gateway.handle.clone();
     ended(gateway).await;
     assert_eq!(handle.readiness(), Err("the gateway is ended".to_owned()));
-    // It was ready once: nobody who asks now waits forever for nothing they could have seen.
-    assert_eq!(handle.life.now(), Lifecycle::Ended);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,6 +99,23 @@ async fn while_it_drains_new_sockets_are_sent_elsewhere_and_pages_still_come() {
     // The last one leaves, and the rest of the delay is not waited for.
     drop(client);
     ended(gateway).await;
+}
+
+#[tokio::test]
+async fn connections_that_are_kept_alive_are_closed_at_the_end() {
+    let gateway = start(options()).await;
+    let mut kept = TcpStream::connect(gateway.address).await.unwrap();
+    let request = b"HEAD /chat/ HTTP/1.1\r\nHost: chat.test\r\n\r\n";
+    kept.write_all(request).await.unwrap();
+    let mut answer = [0; 15];
+    kept.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    let began = Instant::now();
+    gateway.shutdown.cancel();
+    kept.read_to_end(&mut Vec::new()).await.unwrap();
+    ended(gateway).await;
+    // Neither the time an idle connection has nor that for last words.
+    assert!(began.elapsed() < LAST_WORDS, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{PercentDecode, percent_decode_str};
 use web::{Asset, Page};
 
 pub(super) async fn root() -> Response {
@@ -30,13 +30,13 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 }
 
 pub(super) async fn room(uri: Uri, headers: HeaderMap) -> Response {
-    match room_name(&uri).as_deref() {
-        None => {
+    match room_name(&uri).decode_utf8().as_deref() {
+        Err(_) => {
             let text = "The name of the room is not percent-encoded UTF-8.\n";
             (StatusCode::BAD_REQUEST, text).into_response()
         }
-        Some("") => super::not_found().await,
-        Some(_) => page(Page::Room, &headers),
+        Ok("") => super::not_found().await,
+        Ok(_) => page(Page::Room, &headers),
     }
 }
 
@@ -47,13 +47,12 @@ pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
     }
 }
 
-/// The room's name in a path that ends in `/<name>` or `/<name>/`; `None` when it is not UTF-8.
-pub(super) fn room_name(uri: &Uri) -> Option<String> {
+/// The room's name, percent-encoded, in a path that ends in `/<name>` or `/<name>/`.
+pub(super) fn room_name(uri: &Uri) -> PercentDecode<'_> {
     let path = uri.path();
     let path = path.strip_suffix('/').unwrap_or(path);
-    let (_, name) = path.rsplit_once('/')?;
-    let name = percent_decode_str(name).decode_utf8().ok()?;
-    Some(name.into_owned())
+    let (_, name) = path.rsplit_once('/').unwrap_or_default();
+    percent_decode_str(name)
 }
 
 /// The language that a client would like best.

@@ -94,14 +94,12 @@ pub(super) async fn classic<B: Bus>(
 }
 
 fn classic_dialect(uri: &Uri) -> Result<Dialect, &'static str> {
-    let Some(room) = pages::room_name(uri) else {
-        return Err("The name of the room is not percent-encoded UTF-8.\n");
-    };
     let Ok(Query(query)) = Query::<ClassicQuery>::try_from_uri(uri) else {
         return Err("Expected at most ?history=<a number up to 50>&token=<a token>.\n");
     };
     Ok(Dialect::Classic {
-        room,
+        // What is not UTF-8 is no name; the session says so in a way that a page can read.
+        room: pages::room_name(uri).decode_utf8_lossy().into_owned(),
         history: query.history.unwrap_or(0).min(CLASSIC_HISTORY),
         token: query.token,
     })
