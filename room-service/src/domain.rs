@@ -2,17 +2,20 @@
 //! time and returns what is to be done; it never waits, never fails halfway, and knows no broker.
 
 mod body_tag;
+mod charges;
 mod dedupe;
 mod draft;
 mod partition;
 mod queue;
 mod rate;
+mod record;
 mod room;
 
 pub use body_tag::BodyTagger;
-pub(crate) use partition::decode;
-pub use partition::{Batch, Committed, FoldError, Partition, Rules, Submission};
+pub use partition::{Batch, Committed, Partition, Rules, Submission};
 pub use rate::NewRooms;
+pub use record::FoldError;
+pub(crate) use record::decode;
 pub use room::Summary;
 
 /// The time an input is handled at.

@@ -3,7 +3,7 @@
 //! The state changes only by [`Partition::fold`] and [`Partition::committed`], that is by records of the
 //! log in their order; a proposed commit changes nothing until its append is known to be written.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -17,9 +17,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     BodyTagger, NewRooms, Now,
+    charges::Charges,
     draft::Draft,
     queue::Queue,
-    rate::{Meter, Rate},
+    record::FoldError,
     room::{self, Room, Summary},
 };
 
@@ -95,48 +96,6 @@ pub struct Committed<T> {
     pub summaries: Vec<(RoomId, Summary)>,
 }
 
-/// A record that cannot be folded: this process cannot own the partition.
-#[derive(Debug, thiserror::Error)]
-pub enum FoldError {
-    /// The bytes are no commit.
-    #[error("record {log_seq} is no commit: {why}")]
-    Undecodable {
-        /// Where in the log.
-        log_seq: u64,
-        /// Why.
-        why: String,
-    },
-    /// A newer version wrote it.
-    #[error(
-        "record {log_seq} has format {format}, this version knows {COMMIT_FORMAT} (TOO_OLD): \
-         start a newer version"
-    )]
-    TooOld {
-        /// Where in the log.
-        log_seq: u64,
-        /// Its format.
-        format: u32,
-    },
-    /// It does not continue its room.
-    #[error("record {log_seq}: room {room:?} goes on with seq {found}, expected {expected}")]
-    Discontinuous {
-        /// Where in the log.
-        log_seq: u64,
-        /// The room.
-        room: String,
-        /// What should have come.
-        expected: u64,
-        /// What came.
-        found: u64,
-    },
-}
-
-/// Keys of the rates that a send falls under; none with `--limits off`.
-struct SendKeys {
-    user: Option<(RoomId, Box<str>)>,
-    guests: Option<(RoomId, u64)>,
-}
-
 /// A partition's state: the fold of its log up to [`Partition::folded`].
 pub struct Partition<T> {
     rules: Arc<Rules>,
@@ -144,22 +103,21 @@ pub struct Partition<T> {
     queue: Queue<T>,
     folded: u64,
     epoch: u64,
-    user_sends: Meter<(RoomId, Box<str>)>,
-    guest_sends: Meter<(RoomId, u64)>,
+    charges: Charges,
     rng: StdRng,
 }
 
 impl<T> Partition<T> {
     /// A partition before the first record of its log. `seed` draws the `gen`s of its new rooms.
     pub fn new(rules: Arc<Rules>, seed: u64) -> Self {
+        let charges = Charges::new(&rules.limits, Arc::clone(&rules.new_rooms));
         Self {
             rules,
             rooms: HashMap::new(),
             queue: Queue::default(),
             folded: 0,
             epoch: 0,
-            user_sends: Meter::default(),
-            guest_sends: Meter::default(),
+            charges,
             rng: StdRng::seed_from_u64(seed),
         }
     }
@@ -272,7 +230,10 @@ impl<T> Partition<T> {
             return Some(refused(code, 0));
         }
         if !submission.charged {
-            if let Err(retry_ms) = self.charge(submission, head.is_none(), now) {
+            let charged = self
+                .charges
+                .charge(&submission.room, send, head.is_none(), now);
+            if let Err(retry_ms) = charged {
                 return Some(refused(Code::RateLimited, retry_ms));
             }
             submission.charged = true;
@@ -293,45 +254,6 @@ impl<T> Partition<T> {
             Err(Code::TargetUnknown)
         } else {
             Ok(())
-        }
-    }
-
-    /// Charges all rates that apply, or none of them.
-    fn charge(&mut self, submission: &Submission<T>, is_new: bool, now: Now) -> Result<(), u64> {
-        let rules = Arc::clone(&self.rules);
-        let SendKeys { user, guests } = self.send_keys(submission);
-        let (user_rate, guest_rate) = send_rates(&rules.limits);
-        if let Some(user) = &user {
-            self.user_sends.check(user, user_rate, now)?;
-        }
-        if let Some(guests) = &guests {
-            self.guest_sends.check(guests, guest_rate, now)?;
-        }
-        if is_new {
-            rules.new_rooms.check(submission.send.address, now)?;
-            rules.new_rooms.charge(submission.send.address, now);
-        }
-        if let Some(user) = user {
-            self.user_sends.charge(user, user_rate, now);
-        }
-        if let Some(guests) = guests {
-            self.guest_sends.charge(guests, guest_rate, now);
-        }
-        Ok(())
-    }
-
-    fn send_keys(&self, submission: &Submission<T>) -> SendKeys {
-        let room = &submission.room;
-        let from = submission
-            .send
-            .from
-            .as_ref()
-            .filter(|_| self.rules.limits.rates);
-        SendKeys {
-            user: from.map(|from| (room.clone(), from.id.as_str().into())),
-            guests: from
-                .filter(|from| from.guest && submission.send.address != 0)
-                .map(|_| (room.clone(), submission.send.address)),
         }
     }
 
@@ -371,19 +293,12 @@ impl<T> Partition<T> {
 
     /// The log refused the batch for good: `UNAVAILABLE` to those that were placed, and their charge back.
     pub fn refuse(&mut self, batch: Batch<T>) -> Vec<(T, reply::Result)> {
-        let (user_rate, guest_rate) = send_rates(&self.rules.limits);
         let mut replies = Vec::with_capacity(batch.items.len());
         for (submission, verdict) in batch.items {
             let answer = match verdict {
                 Verdict::Decided(answer) => answer,
                 Verdict::Placed(_) => {
-                    let SendKeys { user, guests } = self.send_keys(&submission);
-                    if let Some(user) = user {
-                        self.user_sends.refund(&user, user_rate);
-                    }
-                    if let Some(guests) = guests {
-                        self.guest_sends.refund(&guests, guest_rate);
-                    }
+                    self.charges.refund(&submission.room, &submission.send);
                     refusal(Code::Unavailable, UNAVAILABLE_RETRY_MS)
                 }
             };
@@ -475,25 +390,6 @@ impl<T> Batch<T> {
     }
 }
 
-/// Decodes a record of the log.
-///
-/// # Errors
-/// When it is no commit, or one of a newer format.
-pub(crate) fn decode(log_seq: u64, record: &[u8]) -> Result<Commit, FoldError> {
-    let commit = Commit::decode(record).map_err(|error| FoldError::Undecodable {
-        log_seq,
-        why: error.to_string(),
-    })?;
-    match commit.format {
-        0 => Err(FoldError::Undecodable {
-            log_seq,
-            why: "it names no format".to_owned(),
-        }),
-        format if format > COMMIT_FORMAT => Err(FoldError::TooOld { log_seq, format }),
-        _ => Ok(commit),
-    }
-}
-
 /// Encodes what gateways get, and hands the events back.
 fn encode_fanout(events: RoomEvents, epoch: u64) -> (Bytes, Vec<proto::log::v1::Event>) {
     let fanout = Fanout {
@@ -503,18 +399,6 @@ fn encode_fanout(events: RoomEvents, epoch: u64) -> (Bytes, Vec<proto::log::v1::
         events: events.events,
     };
     (fanout.encode_to_vec().into(), fanout.events)
-}
-
-fn send_rates(limits: &Limits) -> (Rate, Rate) {
-    let second = Duration::from_secs(1);
-    (
-        Rate::new(limits.sends_per_second, second, limits.sends_burst),
-        Rate::new(
-            limits.guest_sends_per_second,
-            second,
-            limits.guest_sends_burst,
-        ),
-    )
 }
 
 fn refusal(code: Code, retry_after_ms: u64) -> reply::Result {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proto::log::v1::{Author, Event, event::Kind};
 
 use super::*;
+use crate::domain::record::decode;
 
 const NOW: Now = Now {
     unix_ms: 1_800_000_000_000,
