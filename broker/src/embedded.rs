@@ -99,7 +99,7 @@ impl Embedded {
         })?;
         let path = dir.join(DATA_FILE);
         let storage = Storage::open(&path, lock).map_err(|error| match error {
-            redb::Error::Io(error) => folder(error),
+            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => folder(error),
             error => OpenError::Data { path, error },
         })?;
         Ok(Self {

@@ -243,7 +243,8 @@ impl JetStream {
             return Err(ApiError::Silent("not connected".to_owned()));
         }
         let denials = connection.denials_of(&subject);
-        let asked = connection.client.send_request(subject.clone(), request);
+        // Kilobytes that every caller's future would carry.
+        let asked = Box::pin(connection.client.send_request(subject.clone(), request));
         let reply = match tokio::time::timeout(within, asked).await {
             Ok(Ok(reply)) => reply,
             _ if connection.denials_of(&subject) > denials => {

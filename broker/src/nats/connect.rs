@@ -101,11 +101,14 @@ impl Connection {
 
 impl Dialer {
     pub(super) fn new(options: &Options) -> Result<Self, ConnectError> {
-        let wrong = |why: String| ConnectError::Url(options.url.clone(), why);
+        let wrong = |why: String| ConnectError::Url(without_password(&options.url), why);
         let parse = |url: &str| {
-            url.trim()
-                .parse::<ServerAddr>()
-                .map_err(|e| wrong(e.to_string()))
+            let server = url.trim().parse::<ServerAddr>();
+            let server = server.map_err(|error| wrong(error.to_string()))?;
+            if server.host().is_empty() || !["nats", "tls"].contains(&server.scheme()) {
+                return Err(wrong("there is no host, or another scheme".to_owned()));
+            }
+            Ok(server)
         };
         let servers: Vec<_> = options
             .url
@@ -270,6 +273,15 @@ async fn resume(
         }
         losing.send_modify(|losses| *losses += 1);
     }
+}
+
+/// Addresses as they may be logged.
+fn without_password(url: &str) -> String {
+    let host = |address: &str| match address.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => address.to_owned(),
+    };
+    url.split(',').map(host).collect::<Vec<_>>().join(",")
 }
 
 fn read_login(file: &Path) -> Result<Login, ConnectError> {

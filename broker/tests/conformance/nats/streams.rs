@@ -1,0 +1,165 @@
+//! The streams below log and store: made once, verified ever after, and refusing when they are full.
+
+use async_nats::jetstream::{self, stream};
+use broker::{
+    Append, Broker as _, Log as _, ProvisionError, Put, Revision, Store as _, testing::NatsServer,
+};
+use bytes::Bytes;
+
+use super::soon;
+use crate::fixture::{OTHER, PARTITIONS, PP, connect, fill, options, read};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_made_once_by_however_many() {
+    let server = NatsServer::start().await;
+    let brokers = [
+        connect(&server.url(), "room-service").await,
+        connect(&server.url(), "serve").await,
+    ];
+    let (a, b) = tokio::join!(
+        brokers[0].provision(&PARTITIONS),
+        brokers[1].provision(&PARTITIONS)
+    );
+    a.unwrap();
+    b.unwrap();
+    fill(&brokers[0], PP, 1).await;
+    brokers[1].provision(&PARTITIONS).await.unwrap();
+    assert_eq!(brokers[1].last(PP).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_a_promise_is_refused_by_setting() {
+    let server = NatsServer::start().await;
+    let broker = connect(&server.url(), "room-service").await;
+    let client = async_nats::connect_with_options(server.url(), Default::default())
+        .await
+        .unwrap();
+    let jetstream = jetstream::new(client);
+    let age = std::time::Duration::from_secs(3600);
+    let log = || stream::Config {
+        name: "PARLOR_LOG_0".to_owned(),
+        subjects: vec!["parlor.log.0".to_owned()],
+        discard: stream::DiscardPolicy::New,
+        ..Default::default()
+    };
+    for (setting, wrong) in [
+        (
+            "max_age",
+            stream::Config {
+                max_age: age,
+                ..log()
+            },
+        ),
+        (
+            "max_msgs",
+            stream::Config {
+                max_messages: 100,
+                ..log()
+            },
+        ),
+        (
+            "max_bytes",
+            stream::Config {
+                max_bytes: 1 << 20,
+                ..log()
+            },
+        ),
+        (
+            "discard",
+            stream::Config {
+                discard: stream::DiscardPolicy::Old,
+                ..log()
+            },
+        ),
+        (
+            "storage",
+            stream::Config {
+                storage: stream::StorageType::Memory,
+                ..log()
+            },
+        ),
+        (
+            "subjects",
+            stream::Config {
+                subjects: vec!["parlor.log.*".to_owned()],
+                ..log()
+            },
+        ),
+    ] {
+        jetstream.create_stream(wrong).await.unwrap();
+        let refused = broker.provision(&[PP]).await;
+        let Err(ProvisionError::Settings(words)) = refused else {
+            panic!("{setting}: {refused:?}")
+        };
+        assert!(
+            words.contains("PARLOR_LOG_0") && words.contains(setting),
+            "{words}"
+        );
+        jetstream.delete_stream("PARLOR_LOG_0").await.unwrap();
+    }
+    broker.provision(&[PP]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_one_server_cannot_give_are_refused() {
+    let server = NatsServer::start().await;
+    let mut options = options(&server.url(), "room-service");
+    options.replicas = 3;
+    let broker = broker::nats::Nats::connect(options).await.unwrap();
+    broker.verify().await.unwrap();
+    let refused = broker.provision(&[PP]).await;
+    let Err(ProvisionError::Settings(words)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(words.contains("--nats-replicas"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_stream_is_no_conflict_and_is_not_made_by_an_append() {
+    let server = NatsServer::start().await;
+    let broker = connect(&server.url(), "room-service").await;
+    assert_eq!(
+        soon(broker.append(PP, 0, "1".into())).await,
+        Append::Unclear
+    );
+    assert!(soon(broker.last(PP)).await.is_err());
+    assert_eq!(
+        soon(broker.put(PP, "k", "x".into(), Revision::NONE)).await,
+        Put::Unclear
+    );
+    assert!(soon(broker.get(PP, "k")).await.is_err());
+    broker.provision(&[PP]).await.unwrap();
+    assert_eq!(broker.last(PP).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_refuses_until_there_is_space_again() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "jetstream { max_file_store: 4MB }").unwrap();
+    let server = NatsServer::start_with(config.path(), &[]).await;
+    let broker = connect(&server.url(), "room-service").await;
+    broker.provision(&[PP, OTHER]).await.unwrap();
+    let record = Bytes::from(vec![7; 256 * 1024]);
+    let mut last = 0;
+    let why = loop {
+        match broker.append(PP, last, record.clone()).await {
+            Append::Written(seq) => last = seq,
+            Append::Refused { why } => break why,
+            other => panic!("{other:?} after {last}"),
+        }
+        assert!(last < 100, "a store of 4 MB took {last} records");
+    };
+    assert!(
+        why.contains("insufficient") || why.contains("maximum"),
+        "{why}"
+    );
+    let stored = broker.put(PP, "k", record.clone(), Revision::NONE).await;
+    assert!(matches!(stored, Put::Refused { .. }), "{stored:?}");
+    assert_eq!(broker.last(PP).await.unwrap(), last);
+    assert_eq!(read(&broker, PP, 1, last).await.unwrap().len() as u64, last);
+    broker.trim(PP, last).await.unwrap();
+    assert_eq!(
+        broker.append(PP, last, record).await,
+        Append::Written(last + 1)
+    );
+}
