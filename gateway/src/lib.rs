@@ -17,6 +17,8 @@ mod presence;
 mod session;
 mod shared;
 mod sweeper;
+#[cfg(test)]
+mod testing;
 mod upstream;
 mod user;
 
@@ -233,7 +235,7 @@ impl Handle {
         }
     }
 
-    /// Returns when the gateway has become ready for the first time; never, if it is stopped before.
+    /// Returns when the gateway has become ready for the first time; never, once it was told to stop.
     ///
     /// Cancel-safe.
     pub async fn ready(&self) {

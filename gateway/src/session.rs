@@ -284,3 +284,6 @@ impl Session {
         self.lanes.is_full() || self.outbox.is_busy()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,7 +186,7 @@ impl<B: Bus> Joining<'_, B> {
         let first = events.first().map_or(view.head + 1, |event| event.seq);
         let gap = if view.reset {
             Some(JoinGap::Reset { reset: true })
-        } else if view.gap {
+        } else if view.gap && first > after + 1 {
             Some(JoinGap::Missing {
                 from: after + 1,
                 to: first - 1,
@@ -256,9 +256,10 @@ impl<B: Bus> Joining<'_, B> {
         }
     }
 
+    /// Queues what a later reading brought.
     fn send_on(&self, view: &View, sent: u64) {
         let first = view.events.first().map_or(view.head + 1, |event| event.seq);
-        if view.gap && self.session.form == Form::V1 {
+        if view.gap && first > sent + 1 && self.session.form == Form::V1 {
             let gap = ServerFrame::Gap {
                 room: self.room.id().as_str(),
                 from: sent + 1,
@@ -266,7 +267,9 @@ impl<B: Bus> Joining<'_, B> {
             };
             self.session.outbox.backlog([Text::from(gap.encode())]);
         }
-        self.session.outbox.backlog(self.encode(view, &view.events));
+        let known = view.events.partition_point(|event| event.seq <= sent);
+        let events = self.encode(view, &view.events[known..]);
+        self.session.outbox.backlog(events);
     }
 
     async fn read(

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use proto::frame::ServerFrame;
 use rand::seq::SliceRandom as _;
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 use super::{Session, socket::Text};
 use crate::{close::Close, hub::Form};
@@ -24,30 +24,10 @@ const SHARDS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Registry {
     shards: [Mutex<HashMap<u64, Arc<Session>>>; SHARDS],
-    count: AtomicUsize,
     is_draining: AtomicBool,
-    closed: Notify,
 }
 
 impl Registry {
-    /// Sessions that are open.
-    pub(crate) fn len(&self) -> usize {
-        self.count.load(Ordering::Acquire)
-    }
-
-    /// Waits until none is open. Cancel-safe.
-    pub(crate) async fn empty(&self) {
-        loop {
-            let closed = self.closed.notified();
-            tokio::pin!(closed);
-            closed.as_mut().enable();
-            if self.len() == 0 {
-                return;
-            }
-            closed.await;
-        }
-    }
-
     /// Asks every session to come back elsewhere, each after its own delay within `window`, and closes
     /// it when that has passed. Whoever opens one from now on is turned away.
     pub(crate) fn drain(&self, window: Duration) {
@@ -91,7 +71,6 @@ impl Registry {
     }
 
     pub(super) fn open(&self, session: &Arc<Session>) {
-        self.count.fetch_add(1, Ordering::AcqRel);
         self.shard(session.id)
             .lock()
             .insert(session.id, Arc::clone(session));
@@ -101,10 +80,7 @@ impl Registry {
     }
 
     pub(super) fn close(&self, session: u64) {
-        if self.shard(session).lock().remove(&session).is_some() {
-            self.count.fetch_sub(1, Ordering::AcqRel);
-            self.closed.notify_waiters();
-        }
+        self.shard(session).lock().remove(&session);
     }
 
     fn shard(&self, session: u64) -> &Mutex<HashMap<u64, Arc<Session>>> {
@@ -158,16 +134,5 @@ mod tests {
         let late = session(99);
         registry.open(&late);
         assert!(late.outbox.is_closing());
-    }
-
-    #[tokio::test]
-    async fn empty_waits_for_the_last_one() {
-        let registry = Registry::default();
-        registry.open(&session(1));
-        let empty = registry.empty();
-        tokio::pin!(empty);
-        assert!(futures_util::poll!(empty.as_mut()).is_pending());
-        registry.close(1);
-        empty.await;
     }
 }

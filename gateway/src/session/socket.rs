@@ -26,6 +26,7 @@ const DISCARD_UP_TO: usize = 256 * 1024;
 pub(crate) struct Text(Utf8Bytes);
 
 impl Text {
+    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }
