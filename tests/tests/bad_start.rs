@@ -137,7 +137,10 @@ async fn a_data_folder_that_is_locked_or_no_folder_is_named() {
     let args = [&["serve", "--data-dir", "/proc/parlor"][..], &listen].concat();
     let (code, stderr) = fail(&args, &[]).await;
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("/proc/parlor") && stderr.contains("--data-dir"), "{stderr}");
+    assert!(
+        stderr.contains("/proc/parlor") && stderr.contains("--data-dir"),
+        "{stderr}"
+    );
 
     let file = dir.path().join("file");
     std::fs::write(&file, b"x").unwrap();
