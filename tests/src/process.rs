@@ -47,24 +47,31 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// A `parlor` to run, without any `PARLOR_` variable of whoever runs the tests; killed when dropped.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("PARLOR_") {
+            command.env_remove(key);
+        }
+    }
+    command.kill_on_drop(true);
+    command
+}
+
 impl Parlor {
     /// Starts `parlor` with these arguments and no `PARLOR_` variable but `env`.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(binary());
+        let mut command = command();
         command
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("PARLOR_") {
-                command.env_remove(key);
-            }
-        }
-        command.envs(env.iter().copied()).kill_on_drop(true);
+            .stderr(Stdio::piped())
+            .envs(env.iter().copied());
         let mut child = command.spawn().expect("parlor starts");
         let pipe = child.stderr.take().expect("stderr is piped");
         let stderr = Arc::new(Mutex::new(Vec::new()));
@@ -73,7 +80,7 @@ impl Parlor {
         tokio::spawn(async move {
             let mut reader = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = reader.next_line().await {
-                if std::env::var_os("PARLOR_TEST_LOGS").is_some() {
+                if std::env::var_os("TEST_LOGS").is_some() {
                     // The lock of stderr is what libtest does not capture.
                     let _ = writeln!(std::io::stderr().lock(), "{line}");
                 }

@@ -5,7 +5,6 @@
 use proto::admin::v1::{GetRoomRequest, ListRoomsRequest, room_service_client::RoomServiceClient};
 use serde_json::Value;
 use tests::{Browser, Parlor, eventually, process};
-use tokio::process::Command;
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
@@ -20,11 +19,7 @@ async fn channel(parlor: &Parlor) -> Channel {
 }
 
 async fn cli(args: &[&str]) -> (bool, String, String) {
-    let output = Command::new(process::binary())
-        .args(args)
-        .output()
-        .await
-        .unwrap();
+    let output = process::command().args(args).output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
         output.status.success(),

@@ -5,15 +5,12 @@
 
 use broker::testing::NatsServer;
 use tests::{Parlor, eventually, process};
-use tokio::process::Command;
 
 /// Runs `parlor` to its end: exit code and stderr.
 async fn fail(args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
-    let mut command = Command::new(process::binary());
-    let output = command
+    let output = process::command()
         .args(args)
         .envs(env.iter().copied())
-        .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(tests::PATIENCE, output)
         .await
