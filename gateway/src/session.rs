@@ -22,8 +22,8 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::WebSocket;
 use broker::Bus;
+use hyper::upgrade::Upgraded;
 use parking_lot::Mutex;
 use proto::{
     Code, RoomId,
@@ -115,7 +115,7 @@ pub(crate) struct Membership {
 
 /// Serves a socket until it is closed.
 pub(crate) async fn run<B: Bus>(
-    socket: WebSocket,
+    upgraded: Upgraded,
     peer: Peer,
     dialect: Dialect,
     shared: Arc<Shared<B>>,
@@ -137,7 +137,7 @@ pub(crate) async fn run<B: Bus>(
     };
     ready.await;
     session.life.opened(mono_ms());
-    let socket = Socket::new(socket, shared.limits.frame);
+    let socket = Socket::new(upgraded, shared.limits.frame);
     let connection = Connection::new(socket, peer.address, dialect, &session, &shared);
     Box::new(connection).run().await;
     session.end();

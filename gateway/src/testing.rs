@@ -23,13 +23,7 @@ use proto::{
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{
-    DrainOptions, Options,
-    close::Close,
-    hub::Form,
-    session::{Session, socket::Outgoing},
-    shared::Shared,
-};
+use crate::{DrainOptions, Options, close::Close, hub::Form, session::Session, shared::Shared};
 
 /// The one partition.
 pub(crate) const PP: PartitionId = PartitionId::Rooms(0);
@@ -335,10 +329,8 @@ pub(crate) fn drain(session: &Session) -> (Vec<Value>, Option<Close>) {
         let mut batch = VecDeque::new();
         let close = session.outbox.take(&mut batch);
         let is_empty = batch.is_empty();
-        frames.extend(batch.into_iter().filter_map(|frame| match frame {
-            Outgoing::Text(text) => Some(serde_json::from_str(text.as_str()).unwrap()),
-            Outgoing::Ping => None,
-        }));
+        let texts = batch.iter().filter_map(|frame| frame.text());
+        frames.extend(texts.map(|text| serde_json::from_str::<Value>(text).unwrap()));
         if is_empty || close.is_some() {
             return (frames, close);
         }

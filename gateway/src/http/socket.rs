@@ -4,10 +4,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{
-        FromRequestParts as _, Query, Request, State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    },
+    extract::{Query, Request, State},
     response::{IntoResponse as _, Response},
 };
 use broker::Bus;
@@ -22,7 +19,10 @@ use super::{
 };
 use crate::{
     admission::Admit,
-    session::{self, Dialect, Peer},
+    session::{
+        self, Dialect, Peer,
+        socket::{Socket, upgrade::Upgrade},
+    },
 };
 
 /// The subprotocol that is spoken here.
@@ -49,7 +49,7 @@ struct ClassicQuery {
 /// `/ws`: Parlor's own protocol.
 pub(super) async fn v1<B: Bus>(State(edge): State<Arc<Edge<B>>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
-    let (remote, mut upgrade) = match begin(&edge, &mut parts).await {
+    let (remote, mut upgrade) = match begin(&edge, &mut parts) {
         Ok(begun) => begun,
         Err(refusal) => return refused(&edge, refusal),
     };
@@ -76,7 +76,7 @@ pub(super) async fn classic<B: Bus>(
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let (remote, mut upgrade) = match begin(&edge, &mut parts).await {
+    let (remote, mut upgrade) = match begin(&edge, &mut parts) {
         Ok(begun) => begun,
         Err(refusal) => return refused(&edge, refusal),
     };
@@ -105,17 +105,12 @@ fn classic_dialect(uri: &Uri) -> Result<Dialect, &'static str> {
     })
 }
 
-async fn begin<B: Bus>(
-    edge: &Edge<B>,
-    parts: &mut Parts,
-) -> Result<(Remote, WebSocketUpgrade), Refusal> {
+fn begin<B: Bus>(edge: &Edge<B>, parts: &mut Parts) -> Result<(Remote, Upgrade), Refusal> {
     // The accept loop puts it there; without it nothing is known of the client.
     let remote = *parts.extensions.get::<Remote>().ok_or(Refusal::Malformed)?;
     handshake::check(edge, remote, parts)?;
-    let upgrade = WebSocketUpgrade::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Refusal::Malformed)?;
-    Ok((remote, session::socket::configure(upgrade)))
+    let upgrade = Upgrade::of(parts).ok_or(Refusal::Malformed)?;
+    Ok((remote, upgrade))
 }
 
 fn refused<B: Bus>(edge: &Edge<B>, refusal: Refusal) -> Response {
@@ -128,7 +123,7 @@ fn open<B: Bus>(
     edge: Arc<Edge<B>>,
     remote: Remote,
     headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
     dialect: Dialect,
 ) -> Response {
     let address = edge.proxies.client(remote.0.ip(), headers);
@@ -146,24 +141,14 @@ fn open<B: Bus>(
     upgrade.on_upgrade(move |socket| session::run(socket, peer, dialect, shared))
 }
 
-fn turn_away<B: Bus>(edge: &Edge<B>, upgrade: WebSocketUpgrade, away: TurnAway) -> Response {
+fn turn_away<B: Bus>(edge: &Edge<B>, upgrade: Upgrade, away: TurnAway) -> Response {
     edge.metrics.refused(away.label);
-    upgrade.on_upgrade(move |socket| say_and_close(socket, away))
-}
-
-/// Closes, and reads on until the other side has confirmed: a reset would destroy the close frame.
-async fn say_and_close(mut socket: WebSocket, away: TurnAway) {
-    let close = CloseFrame {
-        code: away.code,
-        reason: away.reason.as_ref().into(),
-    };
-    let goodbye = async {
-        // An error means that nobody is there to read it.
-        if socket.send(Message::Close(Some(close))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    };
-    let _ = timeout(LINGER, goodbye).await;
+    let max_message = edge.shared.limits.frame;
+    upgrade.on_upgrade(move |upgraded| async move {
+        let goodbye = Socket::new(upgraded, max_message).turn_away(away.code, &away.reason);
+        // Whoever does not confirm is not waited for.
+        let _ = timeout(LINGER, goodbye).await;
+    })
 }
 
 impl From<Admit> for TurnAway {

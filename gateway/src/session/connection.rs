@@ -1,5 +1,5 @@
-//! The one task of a socket: reads frames and hands them on, writes what the outbox has. Reading goes on
-//! while a write waits, and the other way round; many frames go out with one flush.
+//! The one task of a socket: reads messages and hands them on, writes what the outbox has. Reading goes
+//! on while a write waits, and the other way round; many frames go out with one write.
 
 use std::{
     collections::VecDeque,
@@ -17,22 +17,26 @@ use super::{
 };
 use crate::{clock::mono_ms, close::Close, shared::Shared};
 
+/// A queue that grew beyond this is given back when it is empty.
+const KEEP_CAPACITY: usize = 8;
+
 /// A socket and what is under way on it.
 pub(super) struct Connection<B> {
     socket: Socket,
     session: Arc<Session>,
     shared: Arc<Shared<B>>,
     protocol: Protocol<B>,
-    /// Taken from the outbox, not yet with the socket.
+    /// Taken from the outbox, not yet written.
     staged: VecDeque<Outgoing>,
+    /// The answer to the latest ping.
+    pong: Option<Outgoing>,
     /// Goes out after `staged`.
     close: Option<Close>,
-    /// The socket holds what is not yet with the system.
-    is_dirty: bool,
-    /// A close frame was taken: nothing is written after it.
+    /// A close frame is staged or written: nothing comes after it.
     has_closed: bool,
-    /// Reading came to its end before writing.
-    is_deaf: bool,
+    /// The other side's close frame was read.
+    has_heard_close: bool,
+    has_shut_down: bool,
 }
 
 impl<B: Bus> Connection<B> {
@@ -59,10 +63,11 @@ impl<B: Bus> Connection<B> {
             shared: Arc::clone(shared),
             protocol,
             staged: VecDeque::new(),
+            pong: None,
             close: None,
-            is_dirty: false,
             has_closed: false,
-            is_deaf: false,
+            has_heard_close: false,
+            has_shut_down: false,
         }
     }
 
@@ -70,15 +75,23 @@ impl<B: Bus> Connection<B> {
     pub(super) async fn run(mut self: Box<Self>) {
         while let Some(incoming) = std::future::poll_fn(|cx| self.poll(cx)).await {
             self.session.life.heard(mono_ms());
-            match incoming {
-                // What comes after our close is not answered any more.
-                Incoming::Text(_) | Incoming::Binary if self.session.outbox.is_closing() => {}
-                Incoming::Text(text) => self.protocol.text(text.as_str()),
-                Incoming::Binary => self.protocol.binary(),
-                Incoming::Life => {}
-                Incoming::Close => {
-                    // The codec answers by itself, or this is the answer to ours.
+            self.take(incoming);
+        }
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        match incoming {
+            // What comes after our close is not answered any more.
+            Incoming::Text(_) | Incoming::Binary if self.session.outbox.is_closing() => {}
+            Incoming::Text(text) => self.protocol.text(&text),
+            Incoming::Binary => self.protocol.binary(),
+            Incoming::Ping(pong) => self.pong = Some(pong),
+            Incoming::Pong => {}
+            Incoming::Close(code) => {
+                self.has_heard_close = true;
+                if !self.has_closed {
                     self.has_closed = true;
+                    self.staged.push_back(Outgoing::close(code, ""));
                     self.session.life.closing(mono_ms());
                     self.session.outbox.close(Close::DONE);
                 }
@@ -90,25 +103,35 @@ impl<B: Bus> Connection<B> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
         // First of all, so that whatever is queued from here on wakes this task.
         self.session.outbox.register(cx);
-        if self.session.life.is_over() {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(Err(_gone)) = self.poll_write(cx) {
-            return Poll::Ready(None);
-        }
-        if self.is_deaf || (self.session.is_busy() && !self.session.outbox.is_closing()) {
-            // Work that is done wakes this task, and so does the sweeper.
-            return Poll::Pending;
-        }
-        match ready!(self.socket.poll_read(cx)) {
-            Ok(incoming) => Poll::Ready(Some(incoming)),
-            Err(Fault::Gone) => Poll::Ready(None),
-            Err(Fault::Close(close)) => {
-                self.session.outbox.close(close);
-                self.is_deaf = !self.socket.can_read();
-                // The close that was just queued goes out in another round.
-                cx.waker().wake_by_ref();
-                Poll::Pending
+        loop {
+            if self.session.life.is_over() {
+                return Poll::Ready(None);
+            }
+            match self.poll_write(cx) {
+                Poll::Ready(Err(_gone)) => return Poll::Ready(None),
+                Poll::Ready(Ok(())) if self.has_closed => {
+                    if self.has_heard_close {
+                        return Poll::Ready(None);
+                    }
+                    if self.socket.is_lost() && !self.has_shut_down {
+                        // Its confirmation could not be told from the rest: the end of the stream has
+                        // to do.
+                        ready!(self.socket.poll_shutdown(cx));
+                        self.has_shut_down = true;
+                    }
+                }
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            let must_wait = self.session.is_busy() && !self.session.outbox.is_closing();
+            if must_wait || self.has_heard_close {
+                // Work that is done wakes this task, and so does the sweeper.
+                return Poll::Pending;
+            }
+            match ready!(self.socket.poll_read(cx)) {
+                Ok(incoming) => return Poll::Ready(Some(incoming)),
+                Err(Fault::Gone) => return Poll::Ready(None),
+                // It goes out in the next round.
+                Err(Fault::Close(close)) => self.session.outbox.close(close),
             }
         }
     }
@@ -116,42 +139,43 @@ impl<B: Bus> Connection<B> {
     /// Ready when all that was queued is with the system.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         loop {
-            let written = self.poll_staged(cx);
-            self.session
-                .life
-                .blocked(written.is_pending().then(mono_ms));
+            let written = self.socket.poll_write(cx, &mut self.staged);
+            let since = written.is_pending().then(mono_ms);
+            self.session.life.blocked(since);
             ready!(written)?;
-            if self.has_closed {
-                return Poll::Ready(Ok(()));
-            }
-            self.close = self.session.outbox.take(&mut self.staged);
-            if self.staged.is_empty() {
-                self.staged = VecDeque::new();
-                if self.close.is_none() {
-                    return Poll::Ready(Ok(()));
+            if self.has_closed || !self.stage() {
+                if self.staged.capacity() > KEEP_CAPACITY {
+                    self.staged = VecDeque::new();
                 }
+                return Poll::Ready(Ok(()));
             }
         }
     }
 
-    fn poll_staged(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        while !self.has_closed && (!self.staged.is_empty() || self.close.is_some()) {
-            ready!(self.socket.poll_ready(cx))?;
-            self.is_dirty = true;
-            if let Some(frame) = self.staged.pop_front() {
-                self.shared.metrics.sent_bytes.inc_by(frame.len() as u64);
-                self.socket.queue(frame)?;
-            } else if let Some(close) = self.close.take() {
-                self.has_closed = true;
-                self.shared.metrics.closed(close);
-                self.session.life.closing(mono_ms());
-                self.socket.queue_close(close)?;
+    /// Takes what is to be written next; `false` when nothing is.
+    fn stage(&mut self) -> bool {
+        self.staged.extend(self.pong.take());
+        match self.close.take() {
+            Some(close) => self.stage_close(close),
+            None => {
+                self.close = self.session.outbox.take(&mut self.staged);
+                if self.staged.is_empty()
+                    && let Some(close) = self.close.take()
+                {
+                    self.stage_close(close);
+                }
             }
         }
-        if self.is_dirty {
-            ready!(self.socket.poll_flush(cx))?;
-            self.is_dirty = false;
-        }
-        Poll::Ready(Ok(()))
+        let bytes: usize = self.staged.iter().map(Outgoing::len).sum();
+        self.shared.metrics.sent_bytes.inc_by(bytes as u64);
+        !self.staged.is_empty()
+    }
+
+    fn stage_close(&mut self, close: Close) {
+        self.staged
+            .push_back(Outgoing::close(Some(close.code), close.reason));
+        self.has_closed = true;
+        self.shared.metrics.closed(close);
+        self.session.life.closing(mono_ms());
     }
 }

@@ -95,7 +95,7 @@ impl Life {
             outbox.close(Close::TOO_SLOW);
         } else if since(&self.pinged) >= PING_MS {
             self.pinged.store(now_ms, Relaxed);
-            outbox.control(Outgoing::Ping);
+            outbox.control(Outgoing::ping());
         }
     }
 }

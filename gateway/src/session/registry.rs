@@ -94,7 +94,6 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::session::socket::Outgoing;
 
     fn session(id: u64) -> Arc<Session> {
         Arc::new(Session::new(id, Form::V1, web::negotiate(None)))
@@ -111,10 +110,8 @@ mod tests {
             .map(|session| {
                 let mut batch = VecDeque::new();
                 assert_eq!(session.outbox.take(&mut batch), None);
-                let Some(Outgoing::Text(text)) = batch.pop_front() else {
-                    panic!("no drain frame");
-                };
-                let frame: serde_json::Value = serde_json::from_str(text.as_str()).unwrap();
+                let frame = batch.pop_front().unwrap();
+                let frame: serde_json::Value = serde_json::from_str(frame.text().unwrap()).unwrap();
                 assert_eq!(frame["op"], "drain");
                 frame["delay_ms"].as_u64().unwrap()
             })
