@@ -366,9 +366,9 @@ async fn watch_readiness<B: Broker>(
         };
         shared.unready.send_if_modified(|now| {
             let changed = *now != unready;
-            match &unready {
-                Some(why) if changed => info!(unready.why = why, "room service is not ready"),
-                None if changed => info!(partitions.owned = owned, "room service is ready"),
+            match (&*now, &unready) {
+                (None, Some(why)) => warn!(unready.why = why, "room service is not ready any more"),
+                (Some(_), None) => info!(partitions.owned = owned, "room service is ready"),
                 _ => {}
             }
             *now = unready;
