@@ -179,3 +179,6 @@ impl<B: Bus> Connection<B> {
         self.session.life.closing(mono_ms());
     }
 }
+
+#[cfg(test)]
+mod tests;
