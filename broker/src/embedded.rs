@@ -1,8 +1,10 @@
 //! The embedded adapter: an in-process bus, and log and store in one redb file. One process, one folder.
 
 mod bus;
+mod change;
 mod file;
 mod queue;
+mod reader;
 mod storage;
 mod writer;
 
@@ -18,13 +20,13 @@ use bytes::Bytes;
 use proto::PartitionId;
 
 use crate::{
-    Append, Broker, Bus, Log, LogError, ProvisionError, PublishError, Put, ReadError, Reader,
-    RequestError, Revision, Store, StoreError, SubscribeError, TrimError, Value,
+    Append, Broker, Bus, Log, LogError, ProvisionError, PublishError, Put, RequestError, Revision,
+    Store, StoreError, SubscribeError, TrimError, Value,
 };
 use bus::LocalBus;
 pub use queue::LocalSubscription;
+pub use reader::StorageReader;
 use storage::Storage;
-pub use storage::StorageReader;
 
 /// Name of the data file in the folder.
 const DATA_FILE: &str = "parlor.redb";
@@ -186,12 +188,6 @@ impl Log for Embedded {
 
     async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
         self.storage.trim(pp, up_to).await
-    }
-}
-
-impl Reader for StorageReader {
-    async fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
-        self.next_record().await
     }
 }
 

@@ -9,6 +9,7 @@ mod confirm;
 mod connect;
 mod events;
 mod log;
+mod login;
 mod provision;
 mod store;
 

@@ -66,6 +66,8 @@ pub struct LocalSubscription {
 impl Subscription for LocalSubscription {
     async fn next(&mut self) -> Option<Delivery> {
         loop {
+            // A flood must not keep its reader's thread from everyone else.
+            tokio::task::consume_budget().await;
             if let Some(delivery) = self.queue.pop() {
                 return Some(delivery);
             }

@@ -1,7 +1,7 @@
 //! Log and store in one redb file. Writes go through one thread that commits all that waits in one
 //! transaction; reads take a snapshot.
 
-use std::{collections::VecDeque, fs::File, path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use proto::PartitionId;
@@ -10,10 +10,12 @@ use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
 #[cfg(feature = "testing")]
 use super::file::Opener;
 use super::{
+    change::Change,
     file::{DataFile, builder, in_memory_once},
-    writer::{Change, Writer},
+    reader::StorageReader,
+    writer::Writer,
 };
-use crate::{Append, LogError, MAX_RECORD, Put, ReadError, Revision, StoreError, TrimError, Value};
+use crate::{Append, LogError, MAX_RECORD, Put, Revision, StoreError, TrimError, Value};
 
 /// Partition and log sequence → record.
 pub(super) const LOG: TableDefinition<(u32, u64), &[u8]> = TableDefinition::new("log");
@@ -23,9 +25,6 @@ pub(super) const BOUNDS: TableDefinition<u32, (u64, u64)> = TableDefinition::new
 pub(super) const STORE: TableDefinition<(u32, &str), (u64, &[u8])> = TableDefinition::new("store");
 /// Partition → the last revision given out.
 pub(super) const REVISIONS: TableDefinition<u32, u64> = TableDefinition::new("store_revisions");
-
-/// Bytes of records that a reader fetches at once.
-const CHUNK_BYTES: usize = 512 * 1024;
 
 /// The data file and its writer thread. Cheap to clone.
 #[derive(Clone)]
@@ -82,13 +81,7 @@ impl Storage {
     }
 
     pub(super) fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
-        StorageReader {
-            file: Arc::clone(&self.file),
-            pp: number(pp),
-            next: from,
-            to,
-            fetched: VecDeque::new(),
-        }
+        StorageReader::new(Arc::clone(&self.file), number(pp), from, to)
     }
 
     pub(super) async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
@@ -209,83 +202,6 @@ impl Storage {
             Err(error) => Err(error.to_string()),
         }
     }
-}
-
-/// Records of the embedded log.
-pub struct StorageReader {
-    file: Arc<DataFile>,
-    pp: u32,
-    next: u64,
-    to: u64,
-    fetched: VecDeque<(u64, Bytes)>,
-}
-
-impl StorageReader {
-    pub(super) async fn next_record(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
-        if self.next > self.to {
-            return Ok(None);
-        }
-        if self.fetched.is_empty() {
-            let (file, pp, from, to) = (Arc::clone(&self.file), self.pp, self.next, self.to);
-            let fetch = tokio::task::spawn_blocking(move || {
-                let database = file.database().map_err(ReadError::Unavailable)?;
-                fetch(&database, pp, from, to)
-            });
-            let fetched = fetch
-                .await
-                .map_err(|error| ReadError::Unavailable(error.to_string()))?;
-            self.fetched = fetched?;
-        }
-        let Some((seq, record)) = self.fetched.pop_front() else {
-            return Err(ReadError::Unavailable(format!(
-                "the log ends before {}",
-                self.next
-            )));
-        };
-        self.next = seq + 1;
-        Ok(Some((seq, record)))
-    }
-}
-
-/// Records from `from` on, as many as a chunk holds; fails when `from` is not there.
-fn fetch(
-    database: &Database,
-    pp: u32,
-    from: u64,
-    to: u64,
-) -> Result<VecDeque<(u64, Bytes)>, ReadError> {
-    let unavailable = |error: redb::Error| ReadError::Unavailable(error.to_string());
-    let (last, first) = bounds(database, pp).map_err(unavailable)?;
-    if from < first {
-        return Err(ReadError::Trimmed { first });
-    }
-    if from > last {
-        return Err(ReadError::Unavailable(format!(
-            "the log ends at {last}, before {from}"
-        )));
-    }
-    let read = || -> Result<_, redb::Error> {
-        let table = database.begin_read()?.open_table(LOG)?;
-        let (mut records, mut bytes, mut expected) = (VecDeque::new(), 0, from);
-        for entry in table.range((pp, from)..=(pp, to.min(last)))? {
-            let (key, record) = entry?;
-            let (_, seq) = key.value();
-            if seq != expected || bytes > CHUNK_BYTES {
-                break;
-            }
-            bytes += record.value().len();
-            records.push_back((seq, Bytes::copy_from_slice(record.value())));
-            expected += 1;
-        }
-        Ok(records)
-    };
-    let records = read().map_err(unavailable)?;
-    if records.is_empty() {
-        // Trimmed between the two looks.
-        let (_, first) = bounds(database, pp).map_err(unavailable)?;
-        return Err(ReadError::Trimmed { first });
-    }
-    Ok(records)
 }
 
 /// Last sequence and first one left; 0 and 1 for a log without records.

@@ -7,48 +7,21 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use bytes::Bytes;
 use redb::{Database, Durability, ReadableTable as _, Table, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::{
+    change::{Change, Outcome},
     file::DataFile,
-    storage::{BOUNDS, LOG, REVISIONS, STORE, bounds, is_below, revision},
+    storage::{BOUNDS, LOG, REVISIONS, STORE, is_below},
 };
-use crate::{Append, Put, Revision, StoreError, TrimError};
+use crate::TrimError;
 
 /// Changes that may wait; beyond, whoever asks waits too.
 const WAITING: usize = 4_096;
 /// Bytes of one transaction.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-
-/// One change, and whom to tell its outcome.
-pub(super) enum Change {
-    Append {
-        pp: u32,
-        expected_last: u64,
-        record: Bytes,
-        done: oneshot::Sender<Append>,
-    },
-    Trim {
-        pp: u32,
-        up_to: u64,
-        done: oneshot::Sender<Result<(), TrimError>>,
-    },
-    Put {
-        pp: u32,
-        key: String,
-        value: Bytes,
-        expected: Revision,
-        done: oneshot::Sender<Put>,
-    },
-    Purge {
-        pp: u32,
-        prefix: String,
-        done: oneshot::Sender<Result<(), StoreError>>,
-    },
-}
 
 /// The handle of the writer thread.
 pub(super) struct Writer {
@@ -138,14 +111,6 @@ fn write(file: &DataFile, changes: Vec<Change>) {
         };
         change.fail(&why, unclear);
     }
-}
-
-/// What became of a change, once the transaction is on disk.
-enum Outcome {
-    Written(u64),
-    Conflict(u64),
-    Trimmed(Result<(), TrimError>),
-    Purged,
 }
 
 struct Failure {
@@ -256,79 +221,4 @@ fn purge(
         store.remove((pp, key.as_str()))?;
     }
     Ok(())
-}
-
-impl Change {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Append { record, .. } => record.len(),
-            Self::Put { value, .. } => value.len(),
-            Self::Trim { .. } | Self::Purge { .. } => 0,
-        }
-    }
-
-    /// Whether a file that was opened after the change failed shows that it was not made.
-    fn is_absent(&self, database: &Database) -> bool {
-        match self {
-            Self::Append {
-                pp, expected_last, ..
-            } => bounds(database, *pp).is_ok_and(|(last, _)| last <= *expected_last),
-            Self::Put {
-                pp, key, expected, ..
-            } => revision(database, *pp, key).is_ok_and(|found| found == *expected),
-            Self::Trim { .. } | Self::Purge { .. } => false,
-        }
-    }
-
-    /// Whoever asked may have gone; that is theirs to know.
-    fn tell(self, outcome: Outcome) {
-        match (self, outcome) {
-            (Self::Append { done, .. }, Outcome::Written(seq)) => {
-                let _ = done.send(Append::Written(seq));
-            }
-            (Self::Append { done, .. }, Outcome::Conflict(last)) => {
-                let _ = done.send(Append::Conflict { last });
-            }
-            (Self::Put { done, .. }, Outcome::Written(revision)) => {
-                let _ = done.send(Put::Written(Revision(revision)));
-            }
-            (Self::Put { done, .. }, Outcome::Conflict(revision)) => {
-                let _ = done.send(Put::Conflict {
-                    revision: Revision(revision),
-                });
-            }
-            (Self::Trim { done, .. }, Outcome::Trimmed(result)) => {
-                let _ = done.send(result);
-            }
-            (Self::Purge { done, .. }, Outcome::Purged) => {
-                let _ = done.send(Ok(()));
-            }
-            // An outcome is made from its change, so there is no other pair.
-            _ => {}
-        }
-    }
-
-    fn fail(self, why: &str, may_be_written: bool) {
-        let why = why.to_owned();
-        match self {
-            Self::Append { done, .. } if may_be_written => {
-                let _ = done.send(Append::Unclear);
-            }
-            Self::Append { done, .. } => {
-                let _ = done.send(Append::Refused { why });
-            }
-            Self::Put { done, .. } if may_be_written => {
-                let _ = done.send(Put::Unclear);
-            }
-            Self::Put { done, .. } => {
-                let _ = done.send(Put::Refused { why });
-            }
-            Self::Trim { done, .. } => {
-                let _ = done.send(Err(TrimError::Unavailable(why)));
-            }
-            Self::Purge { done, .. } => {
-                let _ = done.send(Err(StoreError::Unavailable(why)));
-            }
-        }
-    }
 }

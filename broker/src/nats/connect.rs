@@ -1,6 +1,6 @@
 //! Connections: who we are, how we come back, and what a lost connection means to subscribers.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr, connection::State};
 use futures_util::FutureExt as _;
@@ -12,6 +12,7 @@ use super::{
     Options,
     confirm::Confirm,
     events::{Denials, Events},
+    login::{Login, read_login, without_password},
 };
 
 /// Oldest nats-server that keeps the promises of log and store.
@@ -63,13 +64,6 @@ pub(super) struct Dialer {
     inbox: String,
     confirm: Confirm,
     name: String,
-}
-
-enum Login {
-    None,
-    Password(String, String),
-    /// Contents of a `.creds` file.
-    Credentials(String),
 }
 
 /// A connection, and what became of what it said and heard.
@@ -272,33 +266,6 @@ async fn resume(
             }
         }
         losing.send_modify(|losses| *losses += 1);
-    }
-}
-
-/// Addresses as they may be logged.
-fn without_password(url: &str) -> String {
-    let host = |address: &str| match address.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => address.to_owned(),
-    };
-    url.split(',').map(host).collect::<Vec<_>>().join(",")
-}
-
-fn read_login(file: &Path) -> Result<Login, ConnectError> {
-    let wrong = |why: String| ConnectError::File(file.display().to_string(), why);
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    if text.contains("-----BEGIN NATS USER JWT-----") {
-        return Ok(Login::Credentials(text));
-    }
-    match text
-        .lines()
-        .next()
-        .and_then(|line| line.trim().split_once(':'))
-    {
-        Some((user, password)) if !user.is_empty() => {
-            Ok(Login::Password(user.to_owned(), password.to_owned()))
-        }
-        _ => Err(wrong("it holds neither".to_owned())),
     }
 }
 
