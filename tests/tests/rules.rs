@@ -114,14 +114,14 @@ async fn cursors_say_what_was_missed() {
         assert_eq!(joined["gap"], gap, "{after}");
         assert_eq!(joined["head"], 60);
     }
-    for n in 61..610 {
+    for n in 61..=600 {
         ann.send("lobby", &format!("c{n}"), "hi").await;
     }
     bo.say(json!({"op": "join", "room": "lobby", "after": 20}))
         .await;
     let joined = bo.find("with gap", |frame| frame["op"] == "joined").await;
     assert_eq!(joined["gap"], json!({"from": 21, "to": 550}));
-    assert_eq!(seqs(&joined), (551..610).collect::<Vec<_>>());
+    assert_eq!(seqs(&joined), (551..=600).collect::<Vec<_>>());
     for bad in [json!("x"), json!("a.b.c"), json!(-1), json!({"gen": 1})] {
         bo.say(json!({"op": "join", "room": "lobby", "after": bad}))
             .await;
