@@ -27,7 +27,7 @@ RULES = {
     "gateway": {
         "publish": (
             "parlor.in.7.3.lobby parlor.in.meta.1.~5L2g parlor.who.7 parlor.meta.get parlor.presence.7 parlor.user "
-            "parlor.live.7.lobby parlor.sync",
+            "parlor.live.7.lobby parlor.sync parlor.inbox.gateway.sync.1",
             "parlor.out.7.lobby parlor.own parlor.meta parlor.heads.7 parlor.admin.7.3 parlor.log.7 "
             "parlor.room.7.room.lobby parlor.inbox.gateway.x.1 parlor.inbox.room-service.x.1 parlor.in.7.lobby "
             "parlor.in.7.3.lobby.x other.in.7.3.lobby $JS.API.INFO $JS.API.STREAM.INFO.PARLOR_LOG_7 "
