@@ -159,6 +159,19 @@ impl Outbox {
         }
     }
 
+    /// Waits for a close. Cancel-safe.
+    pub(crate) async fn closing(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.is_closing() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
     /// Takes what one write should carry. The close comes when nothing is left before it.
     pub(crate) fn take(&self, batch: &mut VecDeque<Outgoing>) -> Option<Close> {
         let mut state = self.state.lock();

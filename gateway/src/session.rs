@@ -127,15 +127,11 @@ pub(crate) async fn run<B: Bus>(
     let session = Arc::new(Session::new(rand::random(), form, peer.lang));
     shared.sessions.open(&session);
     shared.metrics.connections.inc();
-    let ready = async {
-        if tokio::time::timeout(READY_WITHIN, shared.upstream.known())
-            .await
-            .is_err()
-        {
-            session.outbox.close(Close::NOT_READY);
-        }
-    };
-    ready.await;
+    tokio::select! {
+        () = shared.upstream.known() => {}
+        () = session.outbox.closing() => {}
+        () = tokio::time::sleep(READY_WITHIN) => session.outbox.close(Close::NOT_READY),
+    }
     session.life.opened(mono_ms());
     let socket = Socket::new(upgraded, shared.limits.frame);
     let connection = Connection::new(socket, peer.address, dialect, &session, &shared);
@@ -255,7 +251,8 @@ impl Session {
         self.outbox.close(Close::DONE);
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether its socket is closed.
+    pub(crate) fn has_ended(&self) -> bool {
         self.rooms.lock().has_ended
     }
 

@@ -89,44 +89,51 @@ struct Joining<'a, B> {
     join: &'a Join,
 }
 
+/// What became of a join that was not refused.
+enum Outcome {
+    Joined,
+    /// The socket was closed meanwhile, and with it all memberships.
+    Ended,
+}
+
 /// Joins, or joins anew. When it returns `Ok` the session is a member and `joined` is queued for it.
 pub(crate) async fn join<B: Bus>(
     shared: &Arc<Shared<B>>,
     session: &Arc<Session>,
     join: Join,
 ) -> Result<(), Refusal> {
-    let member_of = session.membership(&join.room).map(|member| member.room);
-    let is_new = member_of.is_none();
-    let room = match member_of {
-        Some(room) => room,
-        None => {
-            let pp = shared
-                .upstream
-                .partition_of(&join.room)
-                .ok_or(Unavailable)?;
-            Hub::enter(shared, &join.room, pp)
-        }
-    };
+    let is_new = session.membership(&join.room).is_none();
+    let pp = shared
+        .upstream
+        .partition_of(&join.room)
+        .ok_or(Unavailable)?;
+    let room = Hub::enter(shared, &join.room, pp);
     let joining = Joining {
         shared,
         session,
         room: &room,
         join: &join,
     };
-    let refusal = match joining.run().await {
-        Ok(()) => return Ok(()),
-        Err(refusal) => refusal,
-    };
-    if is_new {
-        room.leave(session.id);
-    } else {
-        room.resume(session.id);
+    match joining.run().await {
+        // A new membership keeps what was entered.
+        Ok(Outcome::Joined) if is_new => {}
+        Ok(Outcome::Joined) => room.let_go(),
+        Ok(Outcome::Ended) => room.leave(session.id),
+        Err(refusal) => {
+            if is_new || session.has_ended() {
+                room.leave(session.id);
+            } else {
+                room.resume(session.id);
+                room.let_go();
+            }
+            return Err(refusal);
+        }
     }
-    Err(refusal)
+    Ok(())
 }
 
 impl<B: Bus> Joining<'_, B> {
-    async fn run(&self) -> Result<(), Refusal> {
+    async fn run(&self) -> Result<Outcome, Refusal> {
         let listening = tokio::time::timeout(LISTEN_WITHIN, self.room.listening());
         listening.await.map_err(|_| Unavailable)?;
         let (min_seq, is_first) = self.room.hold(self.session);
@@ -139,9 +146,7 @@ impl<B: Bus> Joining<'_, B> {
             asked: self.join.asked.clone(),
         };
         if !self.session.admit(membership) {
-            // The socket was closed meanwhile, and with it all memberships.
-            self.room.leave(self.session.id);
-            return Ok(());
+            return Ok(Outcome::Ended);
         }
         self.session.outbox.wait_low().await;
         let sent = self.send_joined(&view);
@@ -149,7 +154,7 @@ impl<B: Bus> Joining<'_, B> {
             // It has `joined` already: the way on is a new connection.
             self.session.outbox.close(Close::TOO_SLOW);
         }
-        Ok(())
+        Ok(Outcome::Joined)
     }
 
     async fn first_view(&self, min_seq: u64) -> Result<View, Refusal> {

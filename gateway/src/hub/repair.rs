@@ -15,11 +15,15 @@ pub(super) const CATCH_UP: u32 = 4_096;
 
 /// Reads until nothing is missing. Started by whoever set the room's mark that it runs.
 pub(super) async fn run<B: Bus>(room: Arc<Room>, shared: Arc<Shared<B>>) {
-    let Ok(_permit) = shared.hub.repairs.acquire().await else {
-        return;
-    };
     let mut backoff = Backoff::between(Duration::from_millis(100), Duration::from_secs(2));
-    while let Some(missing) = room.missing() {
+    loop {
+        // Held for one reading only, so that an owner who is away holds up nobody else's rooms.
+        let Ok(permit) = shared.hub.repairs.acquire().await else {
+            return;
+        };
+        let Some(missing) = room.missing() else {
+            return;
+        };
         shared.metrics.repairs.inc();
         let read = read_above(&shared, missing);
         match shared.upstream.call(room.id(), read, None).await {
@@ -30,6 +34,7 @@ pub(super) async fn run<B: Bus>(room: Arc<Room>, shared: Arc<Shared<B>>) {
             }
             other => {
                 debug!(answer = ?other, "missing events could not be read, trying again");
+                drop(permit);
                 backoff.wait().await;
             }
         }

@@ -59,9 +59,17 @@ impl Room {
         self.state.lock().sessions()
     }
 
-    /// Takes a session out, or what was entered for it and never became a membership.
+    /// Takes a session out, and with it what was entered for it.
     pub(crate) fn leave(&self, session: u64) {
         let is_idle = self.state.lock().leave(session);
+        if is_idle {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Gives back what was entered, for nothing or once too often.
+    pub(super) fn let_go(&self) {
+        let is_idle = self.state.lock().let_go();
         if is_idle {
             self.changed.notify_one();
         }

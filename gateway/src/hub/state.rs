@@ -95,6 +95,11 @@ impl State {
     /// `true` when nobody is left.
     pub(super) fn leave(&mut self, session: u64) -> bool {
         self.members.retain(|member| member.session.id != session);
+        self.let_go()
+    }
+
+    /// `true` when nobody is left.
+    pub(super) fn let_go(&mut self) -> bool {
         self.holders = self.holders.saturating_sub(1);
         self.is_idle()
     }

@@ -370,3 +370,23 @@ async fn errors_speak_the_language_of_hello() {
     let heard = taken(&ann.session);
     assert_eq!(heard[1]["message"], "已经发送过 hello");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_closed_while_it_joins_again_takes_nobody_with_it() {
+    let (core, owner) = core_with_owner().await;
+    let mut ann = Browser::joined(&core, 1, "lobby").await;
+    let ben = Browser::joined(&core, 2, "lobby").await;
+    owner.shut();
+    ann.says(json!({"op": "join", "room": "lobby"}));
+    owner.has_seen(3).await;
+    ann.session.end();
+    owner.open();
+    // Longer than an idle room is kept.
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(core.shared.hub.counts()[0].sockets, 1);
+    owner.say("lobby", "still here").await;
+    assert_eq!(seqs(&ben.hears(1).await), [1]);
+    ben.session.end();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(core.shared.metrics.hub_rooms.get(), 0);
+}
