@@ -106,6 +106,8 @@ struct OwnerState {
     /// Seqs below this are not kept in memory.
     forgotten: u64,
     max_events: Option<usize>,
+    /// How long the next answers are under way.
+    delays: VecDeque<Duration>,
 }
 
 impl Owner {
@@ -189,6 +191,11 @@ impl Owner {
         self.state.lock().max_events = Some(events);
     }
 
+    /// The next answer without a delay yet is under way for this long; others overtake it.
+    pub(crate) fn delay_answer(&self, delay: Duration) {
+        self.state.lock().delays.push_back(delay);
+    }
+
     /// Forgets the events below `seq`.
     pub(crate) fn forget_below(&self, seq: u64) {
         self.state.lock().forgotten = seq - 1;
@@ -216,6 +223,15 @@ impl Owner {
         };
         events.push(event.clone());
         event
+    }
+
+    /// The seq of the last event.
+    pub(crate) fn head(&self, room: &str) -> u64 {
+        let state = self.state.lock();
+        state
+            .rooms
+            .get(room)
+            .map_or(0, |events| events.len() as u64)
     }
 
     /// Tells everybody of events.
