@@ -283,10 +283,16 @@ impl Owner {
             result: Some(result),
         };
         let payload = reply.encode_to_vec().into();
-        self.bus
-            .publish(&message.reply.unwrap(), payload, None)
-            .await
-            .unwrap();
+        let (bus, reply_to) = (self.bus.clone(), message.reply.unwrap());
+        let delay = self.state.lock().delays.pop_front().unwrap_or_default();
+        if delay.is_zero() {
+            bus.publish(&reply_to, payload, None).await.unwrap();
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            bus.publish(&reply_to, payload, None).await.unwrap();
+        });
     }
 
     fn view(&self, room: &str, read: &Read) -> Room {

@@ -32,6 +32,9 @@ const MAX_JOINED_BYTES: usize = 256 * 1024;
 /// How long a join waits for the broker to have the subscription.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
 
+/// Readings that may turn out to be older than what is known here, before a join is given up.
+const STALE_READINGS: usize = 5;
+
 /// What a client wants to join.
 pub(crate) struct Join {
     pub(crate) room: RoomId,
@@ -159,16 +162,17 @@ impl<B: Bus> Joining<'_, B> {
 
     async fn first_view(&self, min_seq: u64) -> Result<View, Refusal> {
         let after = self.join.after.as_ref();
-        loop {
+        let mut min_seq = min_seq;
+        for _ in 0..STALE_READINGS {
             let (view, epoch) = self
                 .read(after, min_seq, self.shared.limits.catch_up)
                 .await?;
             match self.room.anchor(self.shared, &view, epoch) {
                 Ok(()) => return Ok(view),
-                // Somebody who was the owner answered; the one who is will.
-                Err(Stale) => tokio::task::yield_now().await,
+                Err(Stale { min_seq: reach }) => min_seq = reach,
             }
         }
+        Err(Refusal::UNAVAILABLE)
     }
 
     /// Queues `joined` and what of the view did not fit into it; the seq that was sent up to.

@@ -59,7 +59,10 @@ pub(super) struct Missing {
 
 /// An owner's view is older than what is known here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stale;
+pub(super) struct Stale {
+    /// What the next reading must reach.
+    pub(super) min_seq: u64,
+}
 
 /// A member was not sent everything before what is held for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -137,10 +140,12 @@ impl State {
 
     /// Takes an owner's view; `true` when a repair is to be started.
     pub(super) fn anchor(&mut self, cx: &Cx<'_>, view: &View, epoch: u64) -> Result<bool, Stale> {
+        if self.is_older(&view.r#gen, epoch) {
+            return Err(Stale {
+                min_seq: self.last.unwrap_or(0),
+            });
+        }
         if !self.fits(&view.r#gen) {
-            if epoch < self.epoch {
-                return Err(Stale);
-            }
             self.renumber(&view.r#gen);
         }
         self.epoch = self.epoch.max(epoch);
@@ -157,10 +162,10 @@ impl State {
 
     /// Takes events; `true` when a repair is to be started.
     pub(super) fn fanout(&mut self, cx: &Cx<'_>, fanout: Fanout) -> bool {
+        if self.is_older(&fanout.r#gen, fanout.epoch) {
+            return false;
+        }
         if !self.fits(&fanout.r#gen) {
-            if fanout.epoch < self.epoch {
-                return false;
-            }
             self.renumber(&fanout.r#gen);
         }
         self.generation = fanout.r#gen;
@@ -220,10 +225,10 @@ impl State {
 
     /// Takes what a repair has read; `true` when it must go on.
     pub(super) fn repaired(&mut self, cx: &Cx<'_>, view: View, epoch: u64) -> bool {
-        let fits = self.fits(&view.r#gen);
-        if !fits && epoch < self.epoch {
+        if self.is_older(&view.r#gen, epoch) {
             return true;
         }
+        let fits = self.fits(&view.r#gen);
         self.epoch = self.epoch.max(epoch);
         self.is_repairing = false;
         if view.gap || view.reset || !fits {
@@ -328,6 +333,13 @@ impl State {
         self.last = None;
         self.waiting.clear();
         self.is_unsure = false;
+    }
+
+    /// Whether something of this numbering was said before what is known here: by an owner of the past,
+    /// or before the room's first event.
+    fn is_older(&self, generation: &str, epoch: u64) -> bool {
+        let is_before = epoch < self.epoch || (epoch == self.epoch && is_blank(generation));
+        is_before && !self.fits(generation)
     }
 
     /// Whether a numbering goes on with what is known here. A room without events has none yet.

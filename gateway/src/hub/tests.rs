@@ -374,7 +374,7 @@ async fn every_member_sees_every_event_once_and_in_order_whatever_is_lost() {
                         5 => {}
                         6 => late.push(event),
                         7 => {
-                            owner.publish("lobby", &[event.clone()]).await;
+                            owner.publish("lobby", std::slice::from_ref(&event)).await;
                             owner.publish("lobby", &[event]).await;
                         }
                         _ => owner.publish("lobby", &[event]).await,
