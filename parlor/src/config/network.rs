@@ -14,7 +14,7 @@ pub(crate) struct NetworkArgs {
     /// Address for browsers: pages and WebSockets
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub(crate) listen: SocketAddr,
-    /// Origins whose pages may connect, beside our own: https://chat.example.org,https://*.example.org
+    /// Origins whose pages may connect, beside our own: `https://chat.example.org,https://*.example.org`
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub(crate) allowed_origins: Vec<gateway::OriginPattern>,
     /// Networks of reverse proxies whose X-Forwarded-For is believed
