@@ -28,6 +28,11 @@ impl Dedupe {
         self.seen.get(key(user, cid).as_str()).copied()
     }
 
+    /// How many of the newest events the map knows.
+    pub(super) fn reach(&self) -> u64 {
+        self.order.len() as u64
+    }
+
     pub(super) fn insert(&mut self, user: &str, cid: &str, seen: Seen) {
         let key: Arc<str> = key(user, cid).into();
         if self.order.len() == DEDUPE_EVENTS

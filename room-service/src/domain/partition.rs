@@ -223,6 +223,9 @@ impl<T> Partition<T> {
             };
             return Some(Verdict::Decided(reply::Result::Acked(acked)));
         }
+        if room.is_some_and(|room| room.may_have_forgotten(send.since)) {
+            return Some(refused(Code::CidExpired, 0));
+        }
         let head = draft
             .head(&submission.room)
             .or(room.map(|room| room.summary.head));

@@ -140,6 +140,12 @@ impl Room {
         }
     }
 
+    /// Whether a send first tried at `since` may have been stored further back than the dedupe map
+    /// reaches. (Pages will tell for sure; until then nobody can, so it must not be stored again.)
+    pub(super) fn may_have_forgotten(&self, since: Option<u64>) -> bool {
+        since.is_some_and(|since| since < self.summary.head - self.dedupe.reach())
+    }
+
     fn is_numbering(&self, named: &str) -> bool {
         named.is_empty() || named == self.summary.generation
     }

@@ -334,6 +334,25 @@ fn one_answer_holds_a_quarter_megabyte_and_says_that_there_is_more() {
 }
 
 #[test]
+fn a_retry_from_before_what_is_remembered_is_expired_and_never_stored_again() {
+    let mut bench = Bench::new(unlimited());
+    for n in 1..=4_100 {
+        bench.send("a", "u", &format!("c{n}"), "hi", NOW);
+    }
+    for (since, cid, expected) in [
+        (3, "c1", code(Code::CidExpired)),
+        (3, "c5", acked(5, true)),
+        (4, "new", acked(4_101, false)),
+    ] {
+        bench.submit(0, "a", "u", cid, "hi");
+        let mut turn = bench.partition.queue.take_turn().unwrap();
+        turn[0].send.since = Some(since);
+        bench.partition.queue.end_turn(turn);
+        assert_eq!(bench.commit(NOW)[0].1, expected, "{cid}");
+    }
+}
+
+#[test]
 fn without_auto_create_talking_makes_no_room() {
     let mut bench = Bench::new(unlimited());
     Arc::get_mut(&mut bench.partition.rules)
