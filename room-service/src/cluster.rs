@@ -46,6 +46,8 @@ pub(crate) struct Cluster<B> {
 struct State {
     mine: BTreeMap<PartitionId, u64>,
     others: HashMap<PartitionId, Instant>,
+    /// When the log last confirmed an owner's state.
+    confirmed: HashMap<PartitionId, Instant>,
     unfoldable: BTreeMap<PartitionId, String>,
 }
 
@@ -96,6 +98,12 @@ impl<B: Bus> Cluster<B> {
         if let (Some(epoch), true) = (epoch, released) {
             self.announce(vec![owned(pp, epoch, true)]).await;
         }
+    }
+
+    /// The log has confirmed this process's state of the partition just now: an append was written, or a
+    /// read reached the end.
+    pub(crate) fn confirmed(&self, pp: PartitionId) {
+        self.state.lock().confirmed.insert(pp, Instant::now());
     }
 
     /// The partition's log cannot be folded by this version.
