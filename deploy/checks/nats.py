@@ -28,9 +28,9 @@ RULES = {
         "publish": (
             "parlor.in.7.3.lobby parlor.in.meta.1.~5L2g parlor.who.7 parlor.meta.get parlor.presence.7 parlor.user "
             "parlor.live.7.lobby parlor.sync parlor.inbox.gateway.sync.1",
-            "parlor.out.7.lobby parlor.own parlor.meta parlor.heads.7 parlor.admin.7.3 parlor.log.7 "
-            "parlor.room.7.room.lobby parlor.inbox.gateway.x.1 parlor.inbox.room-service.x.1 parlor.in.7.lobby "
-            "parlor.in.7.3.lobby.x other.in.7.3.lobby $JS.API.INFO $JS.API.STREAM.INFO.PARLOR_LOG_7 "
+            "parlor.out.7.lobby parlor.own parlor.meta parlor.heads.7 parlor.admin.7.3 parlor.log.7 parlor.ping.0a "
+            "parlor.release.0a parlor.room.7.room.lobby parlor.inbox.gateway.x.1 parlor.inbox.room-service.x.1 "
+            "parlor.in.7.lobby parlor.in.7.3.lobby.x other.in.7.3.lobby $JS.API.INFO $JS.API.STREAM.INFO.PARLOR_LOG_7 "
             "$JS.API.STREAM.MSG.GET.PARLOR_ROOM_7 $JS.API.DIRECT.GET.PARLOR_ROOM_7 $JS.API.STREAM.DELETE.PARLOR_LOG_7 "
             "$JS.API.STREAM.PURGE.PARLOR_LOG_7 $JS.API.CONSUMER.CREATE.PARLOR_LOG_7.c $JS.ACK.x $SYS.REQ.SERVER.PING",
         ),
@@ -38,14 +38,16 @@ RULES = {
             "parlor.out.7.lobby parlor.out.*.* parlor.own parlor.meta parlor.user parlor.heads.7 parlor.heads.* "
             "parlor.live.7.lobby parlor.inbox.gateway.x.* parlor.inbox.gateway.>",
             "> parlor.> parlor.*.*.* parlor.in.*.*.* parlor.in.7.3.lobby parlor.admin.*.* parlor.who.* parlor.meta.get "
-            "parlor.presence.* parlor.log.7 parlor.log.* parlor.room.> parlor.inbox.> parlor.inbox.room-service.> "
+            "parlor.ping.* parlor.release.* parlor.presence.* parlor.log.7 parlor.log.* parlor.room.> parlor.inbox.> "
+            "parlor.inbox.room-service.> "
             "_INBOX.> $JS.> $JS.EVENT.> $SYS.>",
         ),
     },
     "room-service": {
         "publish": (
             "parlor.out.7.lobby parlor.own parlor.meta parlor.heads.7 parlor.who.7 parlor.in.7.3.lobby parlor.admin.7.3 "
-            "parlor.inbox.gateway.x.1 parlor.inbox.room-service.x.1 parlor.sync parlor.log.7 parlor.room.7.room.lobby "
+            "parlor.ping.0a parlor.release.0a parlor.inbox.gateway.x.1 parlor.inbox.room-service.x.1 parlor.sync "
+            "parlor.log.7 parlor.room.7.room.lobby "
             "parlor.room.7.page.lobby.3 $JS.API.STREAM.INFO.PARLOR_LOG_7 $JS.API.STREAM.CREATE.PARLOR_LOG_8 "
             "$JS.API.STREAM.MSG.GET.PARLOR_ROOM_7 $JS.API.STREAM.MSG.DELETE.PARLOR_ROOM_7 "
             "$JS.API.STREAM.PURGE.PARLOR_LOG_7",
@@ -56,8 +58,8 @@ RULES = {
             "$JS.API.CONSUMER.MSG.NEXT.PARLOR_LOG_7.c $JS.API.DIRECT.GET.PARLOR_ROOM_7 $JS.ACK.x $SYS.REQ.SERVER.PING",
         ),
         "subscribe": (
-            "parlor.in.7.3.* parlor.in.*.*.* parlor.who.* parlor.meta parlor.meta.get parlor.presence.* parlor.own "
-            "parlor.user parlor.admin.7.3 parlor.admin.*.* parlor.inbox.room-service.x.* parlor.inbox.room-service.>",
+            "parlor.in.7.3.* parlor.in.*.*.* parlor.who.* parlor.ping.* parlor.release.* parlor.meta parlor.meta.get "
+            "parlor.presence.* parlor.own parlor.user parlor.admin.7.3 parlor.admin.*.* parlor.inbox.room-service.x.* parlor.inbox.room-service.>",
             "> parlor.> parlor.out.*.* parlor.heads.* parlor.live.*.* parlor.log.* parlor.room.> parlor.inbox.> "
             "parlor.inbox.gateway.> _INBOX.> $JS.> $SYS.>",
         ),

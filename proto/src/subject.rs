@@ -66,6 +66,16 @@ impl Subjects {
         format!("{}.who.*", self.prefix)
     }
 
+    /// Asks a room service's process, by its random id, whether it lives.
+    pub fn ping(&self, process: impl Display) -> String {
+        format!("{}.ping.{process}", self.prefix)
+    }
+
+    /// Asks a room service's process, by its random id, to give a partition up.
+    pub fn release(&self, process: impl Display) -> String {
+        format!("{}.release.{process}", self.prefix)
+    }
+
     /// What gateways know of the installation, whenever it changes.
     pub fn meta(&self) -> String {
         format!("{}.meta", self.prefix)
