@@ -5,6 +5,7 @@ mod change;
 mod file;
 mod queue;
 mod reader;
+mod scan;
 mod storage;
 mod writer;
 
@@ -26,6 +27,7 @@ use crate::{
 use bus::LocalBus;
 pub use queue::LocalSubscription;
 pub use reader::StorageReader;
+pub use scan::StorageScan;
 use storage::Storage;
 
 /// Name of the data file in the folder.
@@ -192,6 +194,8 @@ impl Log for Embedded {
 }
 
 impl Store for Embedded {
+    type Scan = StorageScan;
+
     async fn get(&self, pp: PartitionId, key: &str) -> Result<Option<Value>, StoreError> {
         self.storage.get(pp, key).await
     }
@@ -204,12 +208,17 @@ impl Store for Embedded {
         self.storage.purge(pp, prefix).await
     }
 
-    async fn scan(
+    fn scan(&self, pp: PartitionId, prefix: &str) -> StorageScan {
+        self.storage.scan(pp, prefix)
+    }
+
+    async fn erase(
         &self,
-        pp: PartitionId,
-        prefix: &str,
-    ) -> Result<Vec<(String, Value)>, StoreError> {
-        self.storage.scan(pp, prefix).await
+        _pp: PartitionId,
+        _key: &str,
+        _revision: Revision,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("not built yet".to_owned()))
     }
 }
 
@@ -217,5 +226,9 @@ impl Broker for Embedded {
     async fn provision(&self, _partitions: &[PartitionId]) -> Result<(), ProvisionError> {
         // Tables are made with their first record.
         Ok(())
+    }
+
+    async fn scrub(&self, _pp: PartitionId) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("not built yet".to_owned()))
     }
 }

@@ -1,13 +1,17 @@
 //! The broker port and its adapters. Gateways and room service know the traits of this file's modules
 //! and nothing else: [`Bus`] for messages that may be lost, [`Log`] for what must not be, [`Store`] for
 //! values that are compared and set. [`nats`] runs on nats-server with JetStream, [`embedded`] inside
-//! one process on redb. Both pass the conformance suite in `tests/`.
+//! one process on redb. Both pass the conformance suite in `tests/`, and so does the simulated broker behind
+//! the feature `sim`.
 
 pub mod bus;
 pub mod embedded;
 pub mod log;
 pub mod nats;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
+mod subject;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod trace;
@@ -16,7 +20,7 @@ use std::future::Future;
 
 pub use bus::{Bus, Delivery, Message, PublishError, RequestError, SubscribeError, Subscription};
 pub use log::{Append, Log, LogError, ReadError, Reader, TrimError};
-pub use store::{Put, Revision, Store, StoreError, Value};
+pub use store::{Put, Revision, Scan, Store, StoreError, Value};
 
 /// Most bytes of a bus payload; every adapter refuses more.
 pub const MAX_BUS_PAYLOAD: usize = 768 * 1024;
@@ -36,6 +40,17 @@ pub trait Broker: Bus + Log + Store {
         &self,
         partitions: &[proto::PartitionId],
     ) -> impl Future<Output = Result<(), ProvisionError>> + Send;
+
+    /// Rewrites what is stored of a partition, its store and its trimmed log, so that no trimmed record
+    /// and no superseded or purged value is left in any file. Current values, records that can be read
+    /// and the log's `last` stay as they were; revisions may change, so a put that was prepared before
+    /// may meet a conflict. Slow, and heavy on the disk: for an operator's command, not for every day.
+    ///
+    /// Cancel-safe: scrubbed in part or whole, nothing lost, and may be repeated.
+    ///
+    /// # Errors
+    /// [`StoreError`]: something may be left, and the same call helps once the store is reachable.
+    fn scrub(&self, pp: proto::PartitionId) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// A partition's log or store is not there, or not as it must be.

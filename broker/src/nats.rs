@@ -11,19 +11,21 @@ mod events;
 mod log;
 mod login;
 mod provision;
+mod scan;
 mod store;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use proto::subject::Subjects;
 
-use crate::{Broker, ProvisionError};
+use crate::{Broker, ProvisionError, StoreError};
 use api::JetStream;
 use connect::{Connection, Dialer};
 
 pub use bus::NatsSubscription;
 pub use connect::ConnectError;
 pub use log::NatsReader;
+pub use scan::NatsScan;
 
 /// How often [`Nats::connected`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -120,5 +122,9 @@ impl Broker for Nats {
             partitions,
         )
         .await
+    }
+
+    async fn scrub(&self, _pp: proto::PartitionId) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("not built yet".to_owned()))
     }
 }

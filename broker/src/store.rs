@@ -7,6 +7,9 @@ use proto::PartitionId;
 
 /// Values per partition. A key is tokens joined by dots, as on a subject, without wildcards.
 pub trait Store: Clone + Send + Sync + 'static {
+    /// What [`scan`](Self::scan) returns.
+    type Scan: Scan;
+
     /// The value under a key, as the store's leader has it.
     ///
     /// Cancel-safe.
@@ -43,18 +46,54 @@ pub trait Store: Clone + Send + Sync + 'static {
         prefix: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// All keys and values at and below `prefix` by whole tokens, in no promised order; everything when
-    /// `prefix` is empty.
+    /// Streams the keys and values at and below `prefix` by whole tokens, in no promised order; everything
+    /// when `prefix` is empty. A key that has a value from the scan's begin to its end comes once, with
+    /// one of the values it had meanwhile; one that is made or purged meanwhile may come or not. Holds a
+    /// few values at a time, and may hold the names of all keys.
+    fn scan(&self, pp: PartitionId, prefix: &str) -> Self::Scan;
+
+    /// Erases the bytes of the version `revision` of `key` after a put has superseded it, so that they are
+    /// in no file. Does nothing when that version is the current one or is gone. Bytes of versions before
+    /// it may stay in files until [`Broker::scrub`](crate::Broker::scrub).
+    ///
+    /// Cancel-safe: erased or not, and may be repeated.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn erase(
+        &self,
+        pp: PartitionId,
+        key: &str,
+        revision: Revision,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Keys and values, one after the other.
+pub trait Scan: Send {
+    /// The next key and its value; `None` after the last one.
     ///
     /// Cancel-safe.
     ///
     /// # Errors
+    /// [`StoreError`], after which the scan is done.
+    fn next(&mut self) -> impl Future<Output = Result<Option<(String, Value)>, StoreError>> + Send;
+
+    /// All that is left of the scan at once, for prefixes that hold few values.
+    ///
+    /// # Errors
     /// [`StoreError`].
-    fn scan(
-        &self,
-        pp: PartitionId,
-        prefix: &str,
-    ) -> impl Future<Output = Result<Vec<(String, Value)>, StoreError>> + Send;
+    fn all(mut self) -> impl Future<Output = Result<Vec<(String, Value)>, StoreError>> + Send
+    where
+        Self: Sized,
+    {
+        async move {
+            let mut found = Vec::new();
+            while let Some(entry) = self.next().await? {
+                found.push(entry);
+            }
+            Ok(found)
+        }
+    }
 }
 
 /// A stored value.

@@ -17,6 +17,7 @@ use super::queue::{LocalSubscription, Queue};
 use crate::{
     Delivery, MAX_BUS_PAYLOAD, Message, PublishError, RequestError, SubscribeError,
     Subscription as _,
+    subject::{covers, is_pattern, is_wildcard},
 };
 
 /// All subscriptions of the process.
@@ -135,7 +136,7 @@ impl LocalBus {
         let other = routes
             .other
             .iter()
-            .filter(|(pattern, _)| matches(pattern, subject));
+            .filter(|(pattern, _)| covers(pattern, subject));
         let mut reached = 0;
         for queue in exact.chain(last_any).chain(other.map(|(_, queue)| queue)) {
             queue.push(Message {
@@ -157,61 +158,19 @@ enum Pattern<'a> {
 }
 
 impl<'a> Pattern<'a> {
-    /// `None` for what is no pattern: an empty token, white space, or a `>` that is not last.
+    /// `None` for what is no pattern.
     fn of(pattern: &'a str) -> Option<Self> {
-        let mut tokens = pattern.split('.').peekable();
-        while let Some(token) = tokens.next() {
-            let last = tokens.peek().is_none();
-            if token.is_empty() || token.contains(char::is_whitespace) || (token == ">" && !last) {
-                return None;
-            }
+        if !is_pattern(pattern) {
+            return None;
         }
-        let wildcard = |token: &str| token == "*" || token == ">";
-        if !pattern.split('.').any(wildcard) {
+        if !pattern.split('.').any(is_wildcard) {
             return Some(Self::Exact);
         }
         match pattern.rsplit_once('.') {
-            Some((before, "*")) if !before.split('.').any(wildcard) => Some(Self::LastAny(before)),
+            Some((before, "*")) if !before.split('.').any(is_wildcard) => {
+                Some(Self::LastAny(before))
+            }
             _ => Some(Self::Other),
-        }
-    }
-}
-
-/// Whether a pattern covers a subject, by NATS's rules.
-fn matches(pattern: &str, subject: &str) -> bool {
-    let mut subject = subject.split('.');
-    for token in pattern.split('.') {
-        match (token, subject.next()) {
-            (">", Some(_)) => return true,
-            ("*", Some(_)) => {}
-            (token, Some(other)) if token == other => {}
-            _ => return false,
-        }
-    }
-    subject.next().is_none()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_cover_what_nats_says() {
-        for (pattern, subject, covers) in [
-            ("a.b", "a.b", true),
-            ("a.b", "a.b.c", false),
-            ("a.*", "a.b", true),
-            ("a.*", "a", false),
-            ("a.*", "a.b.c", false),
-            ("*.b", "a.b", true),
-            ("a.>", "a.b.c", true),
-            ("a.>", "a", false),
-            (">", "a.b", true),
-        ] {
-            assert_eq!(matches(pattern, subject), covers, "{pattern} {subject}");
-        }
-        for wrong in ["", "a..b", ">.a", "a b", ".a", "a."] {
-            assert!(Pattern::of(wrong).is_none(), "{wrong:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     change::Change,
     file::{DataFile, builder, in_memory_once},
     reader::StorageReader,
+    scan::StorageScan,
     writer::Writer,
 };
 use crate::{Append, LogError, MAX_RECORD, Put, Revision, StoreError, TrimError, Value};
@@ -159,35 +160,8 @@ impl Storage {
         self.writer.change(purge).await.ok_or_else(gone)?
     }
 
-    pub(super) async fn scan(
-        &self,
-        pp: PartitionId,
-        prefix: &str,
-    ) -> Result<Vec<(String, Value)>, StoreError> {
-        let pp = number(pp);
-        let prefix = if prefix.is_empty() {
-            String::new()
-        } else {
-            checked(prefix)?
-        };
-        let found = self.look(move |db| {
-            let Some(table) = opened(db.begin_read()?.open_table(STORE))? else {
-                return Ok(Vec::new());
-            };
-            let mut found = Vec::new();
-            for entry in table.range((pp, prefix.as_str())..)? {
-                let (key, stored) = entry?;
-                let (of, key) = key.value();
-                if of != pp || !key.starts_with(&prefix) {
-                    break;
-                }
-                if is_below(key, &prefix) {
-                    found.push((key.to_owned(), value(stored.value())));
-                }
-            }
-            Ok(found)
-        });
-        found.await.map_err(StoreError::Unavailable)
+    pub(super) fn scan(&self, pp: PartitionId, prefix: &str) -> StorageScan {
+        StorageScan::new(Arc::clone(&self.file), number(pp), prefix)
     }
 
     /// Looks at a snapshot, off the runtime's threads.
@@ -223,7 +197,7 @@ pub(super) fn revision(database: &Database, pp: u32, key: &str) -> Result<Revisi
 }
 
 /// A table that was never written to is not there.
-fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+pub(super) fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
     match table {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -231,7 +205,7 @@ fn opened<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
     }
 }
 
-fn value((revision, bytes): (u64, &[u8])) -> Value {
+pub(super) fn value((revision, bytes): (u64, &[u8])) -> Value {
     Value {
         bytes: Bytes::copy_from_slice(bytes),
         revision: Revision(revision),
@@ -246,7 +220,7 @@ pub(super) fn is_below(key: &str, prefix: &str) -> bool {
     }
 }
 
-fn checked(key: &str) -> Result<String, StoreError> {
+pub(super) fn checked(key: &str) -> Result<String, StoreError> {
     let token = |token: &str| {
         !token.is_empty() && !token.contains(char::is_whitespace) && token != "*" && token != ">"
     };

@@ -20,6 +20,7 @@ const SLOW_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Error codes of the API (server/errors.json).
 pub(super) mod code {
     pub(in crate::nats) const NO_MESSAGE: u32 = 10_037;
+    pub(in crate::nats) const SEQUENCE_NOT_FOUND: u32 = 10_043;
     pub(in crate::nats) const STREAM_NOT_FOUND: u32 = 10_059;
     pub(in crate::nats) const STREAM_NAME_IN_USE: u32 = 10_058;
     pub(in crate::nats) const REPLICAS_NOT_SUPPORTED: u32 = 10_074;
@@ -110,6 +111,7 @@ pub(super) struct StreamState {
 
 /// A stored message.
 pub(super) struct Found {
+    pub(super) subject: String,
     pub(super) seq: u64,
     pub(super) payload: Bytes,
 }
@@ -121,6 +123,7 @@ struct GotMessage {
 
 #[derive(Deserialize)]
 struct RawMessage {
+    subject: String,
     seq: u64,
     #[serde(default)]
     data: String,
@@ -192,6 +195,20 @@ impl JetStream {
             .await
     }
 
+    /// Overwrites a message where it is stored; one that is not there is erased already.
+    pub(super) async fn erase(&self, stream: &str, seq: u64) -> Result<(), ApiError> {
+        let which = json!({"seq": seq, "no_erase": false});
+        let api = format!("STREAM.MSG.DELETE.{stream}");
+        match self.call::<Json>(api, &which, SLOW_ANSWER_WITHIN).await {
+            Ok(_)
+            | Err(ApiError::Said {
+                code: code::NO_MESSAGE | code::SEQUENCE_NOT_FOUND,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The message that `which` names (`seq` or `last_by_subj`); `None` when there is none.
     pub(super) async fn message(
         &self,
@@ -212,6 +229,7 @@ impl JetStream {
             .map_err(|error| ApiError::Silent(error.to_string()))?
             .into();
         Ok(Some(Found {
+            subject: message.subject,
             seq: message.seq,
             payload,
         }))

@@ -145,9 +145,9 @@ impl Dialer {
             Login::Password(user, password) => {
                 Ok(options.user_and_password(user.clone(), password.clone()))
             }
-            Login::Credentials(creds) => options
-                .credentials(creds)
-                .map_err(|error| ConnectError::File("(creds)".to_owned(), error.to_string())),
+            Login::Credentials { file, text } => options
+                .credentials(text)
+                .map_err(|error| ConnectError::File(file.clone(), error.to_string())),
         }
     }
 
@@ -171,7 +171,11 @@ impl Dialer {
             .event_callback(on_event)
             .retry_on_initial_connect();
         let client = Box::pin(options.connect(self.servers.as_slice())).await;
-        let client = client.map_err(|e| ConnectError::Url(self.name.clone(), e.to_string()))?;
+        let client = client.map_err(|error| {
+            let servers = self.servers.iter().map(|server| server.as_url_str());
+            let servers = without_password(&servers.collect::<Vec<_>>().join(","));
+            ConnectError::Url(servers, error.to_string())
+        })?;
         let resuming = resume(client.clone(), self.confirm.clone(), connects, losing);
         Ok(Connection {
             client,

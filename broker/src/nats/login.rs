@@ -8,8 +8,11 @@ use super::ConnectError;
 pub(super) enum Login {
     None,
     Password(String, String),
-    /// Contents of a `.creds` file.
-    Credentials(String),
+    /// A `.creds` file, as it is called and what it holds.
+    Credentials {
+        file: String,
+        text: String,
+    },
 }
 
 /// Addresses as they may be logged.
@@ -26,7 +29,10 @@ pub(super) fn read_login(file: &Path) -> Result<Login, ConnectError> {
     let wrong = |why: String| ConnectError::File(file.display().to_string(), why);
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     if text.contains("-----BEGIN NATS USER JWT-----") {
-        return Ok(Login::Credentials(text));
+        return Ok(Login::Credentials {
+            file: file.display().to_string(),
+            text,
+        });
     }
     match text
         .lines()

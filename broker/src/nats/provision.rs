@@ -106,15 +106,34 @@ async fn ensure(jetstream: &JetStream, name: &str, config: &Json) -> Result<(), 
     verify(name, config, &found.config)
 }
 
-/// Every setting that we name, and that nothing fills or drains the stream beside us.
+/// What must not be set, and what it would break: something else fills the stream or changes what is
+/// sent; an answer comes before the disk, or not at all; trimming and erasing are denied; messages go by
+/// themselves; a log does not begin at 1; what is sent counts as something else.
+const UNSET: [&str; 13] = [
+    "sources",
+    "mirror",
+    "subject_transform",
+    "republish",
+    "no_ack",
+    "persist_mode",
+    "sealed",
+    "deny_purge",
+    "deny_delete",
+    "subject_delete_marker_ttl",
+    "allow_msg_ttl",
+    "first_seq",
+    "allow_msg_counter",
+];
+
+/// Every setting that we name, and that nothing of [`UNSET`] is set.
 fn verify(name: &str, expected: &Json, found: &Json) -> Result<(), ProvisionError> {
     let settings = expected.as_object().into_iter().flatten();
     let expected = settings.map(|(key, value)| (key.as_str(), value.clone()));
-    let absent = ["sources", "mirror", "republish", "subject_transform"];
-    for (key, expected) in expected.chain(absent.map(|key| (key, Json::Null))) {
+    for (key, expected) in expected.chain(UNSET.map(|key| (key, Json::Null))) {
         let found = found.get(key).cloned().unwrap_or(Json::Null);
-        // The server leaves out what is false or 0.
-        let unset = |value: &Json| value.is_null() || *value == false || *value == 0;
+        // The server leaves out what is false or 0, or names the default.
+        let unset =
+            |value: &Json| value.is_null() || *value == false || *value == 0 || *value == "default";
         if found != expected && !(unset(&found) && unset(&expected)) {
             return Err(ProvisionError::Settings(format!(
                 "stream {name}: {key} is {found}, expected {expected}; change it with `nats stream \

@@ -1,24 +1,28 @@
 //! The store on JetStream: one subject per key, its last message the value, its sequence the revision.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use proto::PartitionId;
 use serde_json::json;
 
 use super::{
-    Nats,
+    Nats, Shared,
     api::{ApiError, code},
+    scan::NatsScan,
 };
 use crate::{MAX_RECORD, Put, Revision, Store, StoreError, Value};
 
-/// Values fetched at once by a scan.
-const FETCH_AHEAD: usize = 64;
+/// Key of the filler that a scrub writes and removes again; no scan shows it.
+pub(super) const FILLER: &str = "scrub";
 
 impl Store for Nats {
+    type Scan = NatsScan;
+
     async fn get(&self, pp: PartitionId, key: &str) -> Result<Option<Value>, StoreError> {
         check(key)?;
         let jetstream = &self.shared.jetstream;
-        self.value_of(pp, jetstream.subjects.store(pp, key)).await
+        value_of(&self.shared, pp, jetstream.subjects.store(pp, key)).await
     }
 
     async fn put(&self, pp: PartitionId, key: &str, value: Bytes, expected: Revision) -> Put {
@@ -59,68 +63,51 @@ impl Store for Nats {
         Ok(())
     }
 
-    async fn scan(
+    fn scan(&self, pp: PartitionId, prefix: &str) -> NatsScan {
+        NatsScan::new(Arc::clone(&self.shared), pp, prefix)
+    }
+
+    async fn erase(
         &self,
         pp: PartitionId,
-        prefix: &str,
-    ) -> Result<Vec<(String, Value)>, StoreError> {
-        let subjects = &self.shared.jetstream.subjects;
-        let mut found = Vec::new();
-        if prefix.is_empty() {
-            found.extend(self.keys(pp, subjects.store(pp, ">")).await?);
-        } else {
-            check(prefix)?;
-            let subject = subjects.store(pp, prefix);
-            found.extend(self.keys(pp, format!("{subject}.>")).await?);
-            found.push(subject);
+        key: &str,
+        revision: Revision,
+    ) -> Result<(), StoreError> {
+        check(key)?;
+        let jetstream = &self.shared.jetstream;
+        let (stream, subject) = (jetstream.room_stream(pp), jetstream.subjects.store(pp, key));
+        let which = json!({"seq": revision.0});
+        let old = jetstream.message(&stream, &which).await;
+        match old.map_err(unavailable)? {
+            Some(old) if old.subject == subject => {}
+            _ => return Ok(()),
         }
-        let above = subjects.store(pp, "");
-        let values = stream::iter(found).map(|subject| {
-            let key = subject.strip_prefix(&above).unwrap_or(&subject).to_owned();
-            async move { Ok(self.value_of(pp, subject).await?.map(|value| (key, value))) }
-        });
-        values
-            .buffered(FETCH_AHEAD)
-            .try_filter_map(|value| async { Ok(value) })
-            .try_collect()
+        // What is superseded stays so: sequences only grow.
+        let current = value_of(&self.shared, pp, subject).await?;
+        if current.is_none_or(|current| current.revision == revision) {
+            return Ok(());
+        }
+        jetstream
+            .erase(&stream, revision.0)
             .await
+            .map_err(unavailable)
     }
 }
 
-impl Nats {
-    async fn value_of(
-        &self,
-        pp: PartitionId,
-        subject: String,
-    ) -> Result<Option<Value>, StoreError> {
-        let jetstream = &self.shared.jetstream;
-        let which = json!({"last_by_subj": subject});
-        let found = jetstream.message(&jetstream.room_stream(pp), &which).await;
-        let value = |found: super::api::Found| Value {
-            bytes: found.payload,
-            revision: Revision(found.seq),
-        };
-        Ok(found.map_err(unavailable)?.map(value))
-    }
-
-    /// Subjects under a filter that hold a value; the server tells them a page at a time.
-    async fn keys(&self, pp: PartitionId, filter: String) -> Result<Vec<String>, StoreError> {
-        let jetstream = &self.shared.jetstream;
-        let stream = jetstream.room_stream(pp);
-        let mut keys = Vec::new();
-        loop {
-            let page = jetstream.subjects_of(&stream, &filter, keys.len()).await;
-            let page = page
-                .map_err(unavailable)?
-                .state
-                .subjects
-                .unwrap_or_default();
-            if page.is_empty() {
-                return Ok(keys);
-            }
-            keys.extend(page.into_keys());
-        }
-    }
+/// The value under a subject.
+pub(super) async fn value_of(
+    shared: &Shared,
+    pp: PartitionId,
+    subject: String,
+) -> Result<Option<Value>, StoreError> {
+    let which = json!({"last_by_subj": subject});
+    let jetstream = &shared.jetstream;
+    let found = jetstream.message(&jetstream.room_stream(pp), &which).await;
+    let value = |found: super::api::Found| Value {
+        bytes: found.payload,
+        revision: Revision(found.seq),
+    };
+    Ok(found.map_err(unavailable)?.map(value))
 }
 
 fn refusal(code: u32, words: String) -> Put {
@@ -138,7 +125,7 @@ fn refusal(code: u32, words: String) -> Put {
     }
 }
 
-fn check(key: &str) -> Result<(), StoreError> {
+pub(super) fn check(key: &str) -> Result<(), StoreError> {
     let token = |token: &str| {
         !token.is_empty() && !token.contains(char::is_whitespace) && token != "*" && token != ">"
     };
@@ -149,6 +136,6 @@ fn check(key: &str) -> Result<(), StoreError> {
     }
 }
 
-fn unavailable(error: ApiError) -> StoreError {
+pub(super) fn unavailable(error: ApiError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }

@@ -6,6 +6,7 @@ use broker::{
     Broker, Delivery, Message, Reader as _, Revision, Subscription,
     embedded::Embedded,
     nats::{Nats, Options},
+    sim::{Faults, Sim, SimBroker},
     testing::NatsServer,
 };
 use bytes::Bytes;
@@ -98,6 +99,31 @@ impl Fixture for OnNats {
         self.server.kill().await;
         self.server.restart().await;
         until(|| async { self.broker.provision(&PARTITIONS).await.ok() }).await;
+    }
+}
+
+/// The simulated broker, with nothing that goes wrong but its processes.
+pub(crate) struct OnSim(Sim);
+
+impl Fixture for OnSim {
+    type Broker = SimBroker;
+
+    async fn start() -> Self {
+        Self(Sim::new(4, Faults::none()))
+    }
+
+    fn broker(&self) -> SimBroker {
+        self.0.broker("one")
+    }
+
+    async fn another(&self) -> SimBroker {
+        self.0.broker("another")
+    }
+
+    /// Ends the processes: the broker's own data has no place to be lost from.
+    async fn crash(&mut self) {
+        self.0.crash("one");
+        self.0.crash("another");
     }
 }
 

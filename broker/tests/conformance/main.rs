@@ -1,5 +1,5 @@
-//! What every adapter of the broker port promises, asked of both: one suite. What only one
-//! of them can show (a frozen server, a full disk, a folder that is in use) is in its own module.
+//! What every adapter of the broker port promises, asked of all three: one suite. What only one
+//! of them can show (a frozen server, a full disk, a broker whose faults come from a seed) is in its own module.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,14 +14,15 @@ mod fixture;
 mod log;
 mod nats;
 mod restart;
+mod sim;
 mod store;
 
 /// Runs every behaviour of the suite against one kind of broker.
 macro_rules! suite {
-    ($name:ident: $fixture:ty; $($module:ident: $($behaviour:ident)*;)*) => {
+    ($name:ident: $fixture:ty, $runtime:tt; $($module:ident: $($behaviour:ident)*;)*) => {
         mod $name {
             $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                $(#[tokio::test $runtime]
                 async fn $behaviour() {
                     let fixture = <$fixture as crate::fixture::Fixture>::start().await;
                     crate::fixture::in_time(crate::$module::$behaviour(fixture)).await;
@@ -33,8 +34,8 @@ macro_rules! suite {
 
 /// The list of behaviours, once.
 macro_rules! suites {
-    ($($name:ident: $fixture:ty),* $(,)?) => {
-        $(suite! { $name: $fixture;
+    ($($name:ident: $fixture:ty, $runtime:tt;)*) => {
+        $(suite! { $name: $fixture, $runtime;
             bus:
                 messages_of_a_publisher_arrive_in_order
                 a_star_is_one_token_and_an_open_end_the_rest
@@ -85,6 +86,7 @@ macro_rules! suites {
 }
 
 suites! {
-    on_a_folder: crate::fixture::OnFolder,
-    on_nats: crate::fixture::OnNats,
+    on_a_folder: crate::fixture::OnFolder, (flavor = "multi_thread", worker_threads = 2);
+    on_nats: crate::fixture::OnNats, (flavor = "multi_thread", worker_threads = 2);
+    on_the_sim: crate::fixture::OnSim, (start_paused = true);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use broker::{
     Append, Broker as _, Bus as _, Delivery, Log as _, PublishError, Put, ReadError, RequestError,
-    Revision, Store as _, SubscribeError, Subscription, nats::Nats, testing::NatsServer,
+    Revision, Scan as _, Store as _, SubscribeError, Subscription, nats::Nats, testing::NatsServer,
 };
 use bytes::Bytes;
 
@@ -179,7 +179,7 @@ async fn assert_all_unavailable(broker: &Nats) {
     );
     assert!(soon(broker.last(PP)).await.is_err());
     assert!(soon(broker.get(PP, "k")).await.is_err());
-    assert!(soon(broker.scan(PP, "")).await.is_err());
+    assert!(soon(broker.scan(PP, "").all()).await.is_err());
     assert!(soon(broker.trim(PP, 1)).await.is_err());
     assert!(soon(broker.provision(&PARTITIONS)).await.is_err());
     let unread = soon(read(broker, PP, 1, 1)).await;

@@ -1,6 +1,6 @@
 //! The store: compare-and-set, and keys by whole tokens.
 
-use broker::{MAX_RECORD, Put, Revision, Store, StoreError};
+use broker::{MAX_RECORD, Put, Revision, Scan as _, Store, StoreError};
 use bytes::Bytes;
 use proto::PartitionId;
 
@@ -9,8 +9,8 @@ use crate::fixture::{Fixture, OTHER, PP, put};
 pub(crate) async fn a_key_without_a_value_is_none(fixture: impl Fixture) {
     let broker = fixture.broker();
     assert_eq!(broker.get(PP, "room.hall").await.unwrap(), None);
-    assert_eq!(broker.scan(PP, "room").await.unwrap(), []);
-    assert_eq!(broker.scan(PP, "").await.unwrap(), []);
+    assert_eq!(broker.scan(PP, "room").all().await.unwrap(), []);
+    assert_eq!(broker.scan(PP, "").all().await.unwrap(), []);
 }
 
 pub(crate) async fn a_put_must_expect_the_revision_that_is_there(fixture: impl Fixture) {
@@ -142,7 +142,7 @@ pub(crate) async fn a_scan_gives_many_values(fixture: impl Fixture) {
         };
         expected.push((key, value, revision));
     }
-    let scanned = broker.scan(PP, "room").await.unwrap();
+    let scanned = broker.scan(PP, "room").all().await.unwrap();
     let mut scanned: Vec<_> = scanned
         .into_iter()
         .map(|(key, value)| (key, value.bytes, value.revision))
@@ -196,7 +196,7 @@ pub(crate) async fn what_is_no_key_is_refused(fixture: impl Fixture) {
             "purge {wrong:?}: {purged:?}"
         );
         if !wrong.is_empty() {
-            let scanned = broker.scan(PP, wrong).await;
+            let scanned = broker.scan(PP, wrong).all().await;
             assert!(
                 matches!(scanned, Err(StoreError::Key(_))),
                 "scan {wrong:?}: {scanned:?}"
@@ -233,11 +233,19 @@ pub(crate) async fn partitions_are_apart(fixture: impl Fixture) {
             .bytes,
         "meta"
     );
-    assert_eq!(broker.scan(PartitionId::Meta, "").await.unwrap().len(), 1);
+    assert_eq!(
+        broker
+            .scan(PartitionId::Meta, "")
+            .all()
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 async fn keys(broker: &impl Store, prefix: &str) -> Vec<String> {
-    let scanned = broker.scan(PP, prefix).await.unwrap();
+    let scanned = broker.scan(PP, prefix).all().await.unwrap();
     let mut keys: Vec<_> = scanned.into_iter().map(|(key, _)| key).collect();
     keys.sort_unstable();
     keys

@@ -55,6 +55,10 @@ async fn a_credentials_file_that_is_none_is_refused_by_name() {
             assert!(!error.to_string().contains(content.trim()) || content.trim().is_empty());
         }
     }
+    let seedless = file("-----BEGIN NATS USER JWT-----\neyJ0eXAi\n------END NATS USER JWT------\n");
+    let error = verify("nats://127.0.0.1:1", Some(&seedless)).await;
+    let words = error.unwrap_err().to_string();
+    assert!(words.contains(seedless.path().to_str().unwrap()), "{words}");
     let mut options = options("nats://127.0.0.1:1", "gateway");
     options.creds = Some("/nowhere/creds".into());
     let error = Nats::connect(options).await.map(drop).unwrap_err();

@@ -5,6 +5,7 @@ use broker::{
     Append, Broker as _, Log as _, ProvisionError, Put, Revision, Store as _, testing::NatsServer,
 };
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::soon;
 use crate::fixture::{OTHER, PARTITIONS, PP, connect, fill, options, read};
@@ -96,6 +97,60 @@ async fn a_stream_that_breaks_a_promise_is_refused_by_setting() {
             "{words}"
         );
         jetstream.delete_stream("PARLOR_LOG_0").await.unwrap();
+    }
+    broker.provision(&[PP]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_acks_too_early_or_denies_trimming_is_refused_by_setting() {
+    let server = NatsServer::start().await;
+    let broker = connect(&server.url(), "room-service").await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let api = async |call: &str, config: &Value| {
+        let subject = format!("$JS.API.STREAM.{call}.PARLOR_LOG_0");
+        let answer = client.request(subject, config.to_string().into()).await;
+        let answer: Value = serde_json::from_slice(&answer.unwrap().payload).unwrap();
+        assert_eq!(answer["error"], Value::Null, "{call} {config}: {answer}");
+    };
+    let seconds = 1_000_000_000u64;
+    for (setting, more) in [
+        ("no_ack", json!({"no_ack": true})),
+        ("persist_mode", json!({"persist_mode": "async"})),
+        ("sealed", json!({"sealed": true})),
+        ("deny_purge", json!({"deny_purge": true})),
+        ("deny_delete", json!({"deny_delete": true})),
+        ("allow_msg_ttl", json!({"allow_msg_ttl": true})),
+        (
+            "subject_delete_marker_ttl",
+            json!({"subject_delete_marker_ttl": seconds, "allow_msg_ttl": true, "allow_rollup_hdrs": true}),
+        ),
+        ("first_seq", json!({"first_seq": 5})),
+    ] {
+        let mut config = json!({
+            "name": "PARLOR_LOG_0", "subjects": ["parlor.log.0"], "retention": "limits",
+            "storage": "file", "discard": "new", "num_replicas": 1,
+        });
+        let plain = config.clone();
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        if setting == "sealed" {
+            // Only a stream that is there can be sealed.
+            api("CREATE", &plain).await;
+            api("UPDATE", &config).await;
+        } else {
+            api("CREATE", &config).await;
+        }
+        let refused = broker.provision(&[PP]).await;
+        let Err(ProvisionError::Settings(words)) = refused else {
+            panic!("{setting}: {refused:?}")
+        };
+        assert!(
+            words.contains("PARLOR_LOG_0") && words.contains(setting),
+            "{words}"
+        );
+        api("DELETE", &json!({})).await;
     }
     broker.provision(&[PP]).await.unwrap();
 }
