@@ -15,8 +15,8 @@ use anyhow::Context as _;
 use config::{Plan, Verb};
 use failure::Failure;
 
-/// How long blocking work may keep the process after its end.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long blocking work may keep the process after its end; out of the same 5 s as the last traces.
+const LINGER: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
     match start() {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{config::values::number, failure::Failure};
 use client::ServerArgs;
 use rooms::RoomJson;
 
@@ -31,7 +31,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     output: OutputArgs,
     /// Rooms asked for in one call; all pages are read [default: the server's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = page_size)]
     page_size: Option<i32>,
 }
 
@@ -75,6 +75,9 @@ pub(crate) async fn run(command: RoomsCommand) -> Result<(), Failure> {
                 Output::Table => table::rooms(&rooms),
                 Output::Json => json(&rooms.iter().map(RoomJson::from).collect::<Vec<_>>())?,
             })?;
+            if rooms.is_empty() && args.output.output == Output::Table {
+                remark("no rooms yet: a room exists from its first message");
+            }
         }
         RoomsCommand::Get(args) => {
             let client = args.server.client().map_err(Failure::Config)?;
@@ -88,9 +91,20 @@ pub(crate) async fn run(command: RoomsCommand) -> Result<(), Failure> {
     Ok(())
 }
 
+fn page_size(text: &str) -> Result<i32, String> {
+    let size = number(1..=1_000)(text)?;
+    i32::try_from(size).map_err(|error| error.to_string())
+}
+
 fn json(value: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
     Ok(text + "\n")
+}
+
+/// Says something to the person, beside the data.
+fn remark(words: &str) {
+    // Nothing is left to tell it to when stderr is gone.
+    let _ = writeln!(io::stderr().lock(), "parlor: {words}");
 }
 
 /// Writes to stdout. A reader that has seen enough, such as `head`, is no failure.

@@ -1,4 +1,5 @@
-//! Runs a plan until a signal: connects, binds, names the listeners, says `ready`, ends in order.
+//! Runs a plan until a signal: answers probes, opens the broker, binds, names the listeners, says
+//! `ready`, ends in order.
 //! Everything that serves lives in its own crate; here it is only put together.
 
 mod broker;
@@ -16,6 +17,7 @@ use self::{parts::Parts, signals::Signals};
 use crate::{
     config::{BrokerChoice, Plan},
     failure::Failure,
+    ops_server::OpsServer,
     telemetry::{self, Telemetry},
 };
 
@@ -40,15 +42,30 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
 }
 
 async fn run_with(plan: Plan, signals: &Signals) -> Result<(), Failure> {
+    // Before the broker, so that probes are answered while it takes its time to open.
+    let ops = match plan.metrics.address() {
+        Some(listen) => Some(OpsServer::start(listen).await?),
+        None => None,
+    };
+    if let Some(ops) = &ops {
+        info!(listening.metrics = %ops.local_addr(), "listening for probes and Prometheus");
+    }
     match plan.broker.clone() {
         BrokerChoice::Embedded(folder) => {
-            let embedded = broker::open(folder).await?;
-            Box::pin(run_on(embedded, plan, future::pending(), signals)).await
+            let embedded = tokio::select! {
+                opened = broker::open(folder) => opened?,
+                // A repair of the data file that is cut short is made anew at the next start.
+                () = signals.shutdown().cancelled() => {
+                    info!("stopped before the data folder was open");
+                    return Ok(());
+                }
+            };
+            Box::pin(run_on(embedded, plan, ops, future::pending(), signals)).await
         }
         BrokerChoice::Nats(choice) => {
             let nats = broker::connect(choice, plan.role).await?;
             let unusable = broker::unusable(nats.clone());
-            Box::pin(run_on(nats, plan, unusable, signals)).await
+            Box::pin(run_on(nats, plan, ops, unusable, signals)).await
         }
     }
 }
@@ -58,10 +75,11 @@ async fn run_with(plan: Plan, signals: &Signals) -> Result<(), Failure> {
 async fn run_on<B: Broker>(
     broker: B,
     plan: Plan,
+    ops: Option<OpsServer>,
     unusable: impl Future<Output = Failure>,
     signals: &Signals,
 ) -> Result<(), Failure> {
-    let parts = Box::pin(Parts::bind(plan, broker)).await?;
+    let parts = Box::pin(Parts::bind(plan, broker, ops)).await?;
     tokio::select! {
         ended = Box::pin(parts.run(signals)) => ended,
         failure = unusable => Err(failure),

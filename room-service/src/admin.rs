@@ -15,13 +15,14 @@ use tonic::{
     service::interceptor::InterceptedService,
     transport::server::{Server as Grpc, TcpIncoming},
 };
-use tonic_health::ServingStatus;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::service::{Error, Shared};
 
-/// How long open calls and watches may go on after shutdown.
-const GRACE: Duration = Duration::from_secs(2);
-/// The service whose health is told beside the whole server's (the empty name).
+/// How long open calls and watches may go on after shutdown; out of the 5 s that a supervisor gives
+/// beyond the drain deadline.
+const GRACE: Duration = Duration::from_secs(1);
+/// Whose health is told: the whole server's, under the empty name, and the service's.
 const HEALTH_NAMES: [&str; 2] = ["", "parlor.admin.v1.RoomService"];
 
 /// How operators reach the room service.
@@ -78,6 +79,8 @@ impl Server {
             .build_v1alpha()
             .map_err(|error| failed(&error))?;
         let (reporter, health) = tonic_health::server::health_reporter();
+        // A new reporter says that the whole serves; nobody may hear that before it is true.
+        tell(&reporter, ServingStatus::NotServing).await;
         let tell_health = tokio::spawn(tell_health(shared, reporter, shutdown.clone()));
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let serve = Grpc::builder()
@@ -100,10 +103,16 @@ impl Server {
     }
 }
 
+async fn tell(reporter: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
 /// Keeps the health service true to readiness.
 async fn tell_health<B: Broker>(
     shared: Arc<Shared<B>>,
-    reporter: tonic_health::server::HealthReporter,
+    reporter: HealthReporter,
     shutdown: CancellationToken,
 ) {
     let mut unready = shared.watch_unready();
@@ -114,9 +123,7 @@ async fn tell_health<B: Broker>(
         } else {
             ServingStatus::NotServing
         };
-        for name in HEALTH_NAMES {
-            reporter.set_service_status(name, status).await;
-        }
+        tell(&reporter, status).await;
         tokio::select! {
             () = shutdown.cancelled(), if serving => {}
             changed = unready.changed() => if changed.is_err() { return },

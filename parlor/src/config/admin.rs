@@ -13,6 +13,8 @@ use super::{Remark, values::Listen};
 
 /// Fewer characters than this could be guessed.
 const MIN_TOKEN: usize = 16;
+/// How the secrets of `deploy/`'s example begin, which everybody can read.
+const PLACEHOLDER: &str = "changeMe";
 
 /// gRPC for operators.
 #[derive(Args, Clone, Debug)]
@@ -67,6 +69,11 @@ pub(crate) fn read_token(flag: &str, file: &Path) -> Result<String> {
         format!("{flag} {shown} cannot be read; expected a file with one line, the token")
     })?;
     let token = text.trim();
+    ensure!(
+        !token.starts_with(PLACEHOLDER),
+        "{flag} {shown} still holds the example's token: make one of your own with \
+         deploy/make-secrets or `openssl rand -hex 32`"
+    );
     let long_enough = token.len() >= MIN_TOKEN;
     ensure!(
         long_enough && token.bytes().all(|byte| byte.is_ascii_graphic()),

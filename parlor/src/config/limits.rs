@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use proto::Limits;
 
-use super::values::Switch;
+use super::values::{Switch, number};
 
 /// One limit that has a flag.
 struct Limit {
@@ -44,7 +44,7 @@ limits! {
     guest_sends_burst: u32, 1..=1_000_000, "Sends at once in a room of all guests of an address";
     ops_per_minute: u32, 1..=1_000_000, "Operations per minute of a connection";
     ops_burst: u32, 1..=1_000_000, "Operations at once of a connection";
-    new_rooms_per_hour: u32, 0..=1_000_000, "New rooms per hour of an address";
+    new_rooms_per_hour: u32, 1..=1_000_000, "New rooms per hour of an address";
     new_guests_per_minute: u32, 1..=1_000_000, "New guests per minute of an address";
     connections: u32, 1..=1_000_000, "Live connections of an address";
     new_connections: u32, 1..=1_000_000, "New connections of an address in 10 s";
@@ -98,7 +98,7 @@ impl Args for LimitsArgs {
             Arg::new(limit.flag())
                 .long(limit.flag())
                 .value_name("N")
-                .value_parser(value_parser!(u64).range(limit.range.clone()))
+                .value_parser(number(limit.range.clone()))
                 .default_value((limit.get)(&defaults).to_string())
                 .help(limit.help)
         };

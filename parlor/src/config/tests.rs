@@ -135,10 +135,41 @@ fn a_wrong_value_names_flag_value_and_what_is_expected() {
             &["--partitions", "'0'", "from 1 to 1024"],
         ),
         (&["--limits", "maybe"], &["--limits", "'maybe'", "on, off"]),
-        (&["--limit-text", "0"], &["--limit-text", "'0'", "1..=2500"]),
+        (
+            &["--limit-text", "0"],
+            &[
+                "--limit-text",
+                "'0'",
+                "expected a whole number from 1 to 2500",
+            ],
+        ),
         (
             &["--limit-text", "x"],
-            &["--limit-text", "'x'", "invalid digit"],
+            &[
+                "--limit-text",
+                "'x'",
+                "expected a whole number from 1 to 2500",
+            ],
+        ),
+        (
+            &["--limit-new-rooms-per-hour", "0"],
+            &["--limit-new-rooms-per-hour", "'0'", "from 1 to 1000000"],
+        ),
+        (
+            &["rooms", "list", "--page-size", "x"],
+            &[
+                "--page-size",
+                "'x'",
+                "expected a whole number from 1 to 1000",
+            ],
+        ),
+        (
+            &["--partitions", "x"],
+            &[
+                "--partitions",
+                "'x'",
+                "expected a number of partitions from 1",
+            ],
         ),
         (
             &["--time-zone", "Mars/Base"],
@@ -220,7 +251,13 @@ fn an_open_admin_port_needs_a_token_or_a_word() {
     let path = file.to_str().unwrap();
     let with_file = [&open[..], &["--admin-token-file", path]].concat();
     assert!(plan(&with_file).unwrap_err().contains(path), "not there");
-    for bad in ["", "short\n", "with a space in its midst\n"] {
+    // The last is the example's, which everybody can read.
+    for bad in [
+        "",
+        "short\n",
+        "with a space in its midst\n",
+        "changeMeAdminToken\n",
+    ] {
         fs::write(&file, bad).unwrap();
         let line = plan(&with_file).unwrap_err();
         assert!(

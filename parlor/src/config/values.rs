@@ -1,6 +1,6 @@
 //! The kinds of values that flags have, each with words for what is expected.
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 
@@ -42,6 +42,22 @@ impl FromStr for Listen {
         }
         let address = socket_address(text).map_err(|words| format!("{words}, or `off`"))?;
         Ok(Self::At(address))
+    }
+}
+
+/// A whole number in `range`, for clap.
+pub(crate) fn number(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            format!(
+                "expected a whole number from {} to {}",
+                range.start(),
+                range.end()
+            )
+        })
     }
 }
 

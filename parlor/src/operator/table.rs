@@ -6,11 +6,8 @@ use proto::admin::v1::Room;
 
 use super::rooms::rfc3339;
 
-/// All rooms, one line each.
+/// All rooms, one line each below a header.
 pub(super) fn rooms(rooms: &[Room]) -> String {
-    if rooms.is_empty() {
-        return "no rooms yet: a room exists from its first message\n".to_owned();
-    }
     let mut table = plain();
     let header = [
         "NAME",

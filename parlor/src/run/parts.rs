@@ -28,14 +28,14 @@ pub(super) struct Parts<B: Broker> {
 }
 
 impl<B: Broker> Parts<B> {
-    /// Binds what the plan has, and names the addresses.
-    pub(super) async fn bind(plan: Plan, broker: B) -> Result<Self, Failure> {
+    /// Binds what the plan has, and names the addresses; `ops` answers already.
+    pub(super) async fn bind(
+        plan: Plan,
+        broker: B,
+        ops: Option<OpsServer>,
+    ) -> Result<Self, Failure> {
         let mut registry = Registry::default();
         process_metrics::register(&mut registry);
-        let ops = match plan.metrics.address() {
-            Some(listen) => Some(OpsServer::bind(listen).await?),
-            None => None,
-        };
         let gateway = match plan.gateway {
             Some(options) => Some(Gateway::bind(options, broker.clone(), &mut registry).await),
             None => None,
@@ -62,9 +62,6 @@ impl<B: Broker> Parts<B> {
         if let Some(address) = self.rooms.as_ref().and_then(RoomService::admin_addr) {
             info!(listening.admin = %address, "listening for operators (gRPC)");
         }
-        if let Some(ops) = &self.ops {
-            info!(listening.metrics = %ops.local_addr(), "listening for probes and Prometheus");
-        }
     }
 
     /// Runs until the first signal has ended all parts in order, or a part fails.
@@ -78,7 +75,9 @@ impl<B: Broker> Parts<B> {
         if let Some(handle) = gateway_handle.clone() {
             checks.push(Box::new(move || handle.readiness()));
         }
-        let ops = self.ops.map(|ops| ops.start(self.registry, checks));
+        if let Some(ops) = &self.ops {
+            ops.tell(self.registry, checks);
+        }
         let gateway = self.gateway.map(|gateway| {
             Part::start("the gateway", |shutdown| async move {
                 Ok(gateway.run(shutdown).await?)
@@ -103,7 +102,7 @@ impl<B: Broker> Parts<B> {
             ended = end_in_order([gateway, rooms], shutdown) => ended?,
             never = async { shutdown.run_until_cancelled(ready).await; std::future::pending().await } => never,
         }
-        if let Some(ops) = ops {
+        if let Some(ops) = self.ops {
             ops.stop().await;
         }
         info!("stopped");

@@ -23,8 +23,9 @@ use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
 /// Longer than a collector that is there needs for a batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the end of the process waits for the last batch.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the end of the process waits for the last batch. It comes out of the 5 s that a supervisor
+/// gives beyond the drain deadline.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The way to the collector.
 pub(super) struct Traces {
