@@ -8,7 +8,8 @@
 //! | `parlor_gateway_deliveries_total` | counter | – | events queued for a socket |
 //! | `parlor_gateway_sent_bytes_total` | counter | – | bytes of frames written to sockets |
 //! | `parlor_gateway_joins_total` | counter | `outcome` | joins answered |
-//! | `parlor_gateway_sends_total` | counter | `outcome` | sends answered |
+//! | `parlor_gateway_sends_total` | counter | `outcome` | sends, edits, deletions and reactions answered |
+//! | `parlor_gateway_histories_total` | counter | `outcome` | readings of history answered |
 //! | `parlor_gateway_send_seconds` | histogram | – | from a send's arrival to its answer |
 //! | `parlor_gateway_upstream_retries_total` | counter | – | requests to owners that were repeated |
 //! | `parlor_gateway_hub_rooms` | gauge | – | rooms listened to now |
@@ -27,7 +28,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use proto::frame::ClientFrame;
+use proto::frame::{ClientFrame, client::Body};
 
 use crate::close::Close;
 
@@ -45,6 +46,7 @@ pub(crate) struct Metrics {
     pub(crate) frames: Frames,
     pub(crate) joins: Joins,
     pub(crate) sends: Sends,
+    pub(crate) histories: Histories,
     closes: Family<CloseLabel, Counter>,
 }
 
@@ -54,6 +56,10 @@ pub(crate) struct Frames {
     join: Counter,
     leave: Counter,
     send: Counter,
+    edit: Counter,
+    delete: Counter,
+    react: Counter,
+    history: Counter,
     nick: Counter,
     ping: Counter,
     /// Of the classic protocol.
@@ -65,6 +71,13 @@ pub(crate) struct Frames {
 /// Joins, by outcome.
 pub(crate) struct Joins {
     pub(crate) joined: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) unavailable: Counter,
+}
+
+/// Readings of history, by outcome.
+pub(crate) struct Histories {
+    pub(crate) answered: Counter,
     pub(crate) refused: Counter,
     pub(crate) unavailable: Counter,
 }
@@ -128,6 +141,7 @@ impl Metrics {
             frames: Frames::register(registry),
             joins: Joins::register(registry),
             sends: Sends::register(registry),
+            histories: Histories::register(registry),
             closes,
         }
     }
@@ -149,6 +163,10 @@ impl Frames {
             join: of("join"),
             leave: of("leave"),
             send: of("send"),
+            edit: of("edit"),
+            delete: of("delete"),
+            react: of("react"),
+            history: of("history"),
             nick: of("nick"),
             ping: of("ping"),
             classic: of("classic"),
@@ -162,7 +180,13 @@ impl Frames {
             ClientFrame::Hello(_) => &self.hello,
             ClientFrame::Join { .. } => &self.join,
             ClientFrame::Leave { .. } => &self.leave,
-            ClientFrame::Send(_) => &self.send,
+            ClientFrame::Send(send) => match send.body {
+                Body::Message { .. } => &self.send,
+                Body::Edit { .. } => &self.edit,
+                Body::Delete { .. } => &self.delete,
+                Body::React { .. } => &self.react,
+            },
+            ClientFrame::History(_) => &self.history,
             ClientFrame::Nick { .. } => &self.nick,
             ClientFrame::Ping { .. } => &self.ping,
         }
@@ -176,6 +200,23 @@ impl Joins {
         let of = |outcome| joins.get_or_create_owned(&Outcome { outcome });
         Self {
             joined: of("joined"),
+            refused: of("refused"),
+            unavailable: of("unavailable"),
+        }
+    }
+}
+
+impl Histories {
+    fn register(registry: &mut Registry) -> Self {
+        let histories = Family::<Outcome, Counter>::default();
+        registry.register(
+            "histories",
+            "Readings of history answered",
+            histories.clone(),
+        );
+        let of = |outcome| histories.get_or_create_owned(&Outcome { outcome });
+        Self {
+            answered: of("answered"),
             refused: of("refused"),
             unavailable: of("unavailable"),
         }

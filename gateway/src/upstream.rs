@@ -18,7 +18,10 @@ use proto::{
     bus::v1::{Announcement, Refused, Reply, Request, Room, reply, request},
     subject::Subjects,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tracing::debug;
 
 use crate::{backoff::Backoff, metrics::Metrics};
@@ -70,7 +73,7 @@ struct Attempt<'a> {
 enum Again {
     /// Another owner is there: at once.
     AtOnce,
-    /// After a pause.
+    /// After a pause, once it is clear whom to ask.
     Later,
 }
 
@@ -124,39 +127,41 @@ impl<B: Bus> Upstream<B> {
                 payload: request.encode_to_vec().into(),
                 traceparent,
             };
-            self.repeat(&attempt, give_up).await
+            self.repeat(&attempt).await
         };
         tokio::time::timeout_at(give_up, call)
             .await
             .unwrap_or(Err(Unavailable))
     }
 
-    async fn repeat(&self, attempt: &Attempt<'_>, give_up: Instant) -> Result<Answer, Unavailable> {
+    async fn repeat(&self, attempt: &Attempt<'_>) -> Result<Answer, Unavailable> {
         let routes = self.routes.get().ok_or(Unavailable)?;
         let mut route = routes.of(attempt.pp).ok_or(Unavailable)?;
         let mut deadline = FIRST_DEADLINE;
         let mut pause = Backoff::between(Duration::from_millis(20), Duration::from_millis(500));
         loop {
-            let known = route.borrow_and_update().epoch();
-            let again = match known {
-                Some(epoch) => match self.once(attempt, epoch, deadline, &mut route).await {
+            let asked = route.borrow_and_update().epoch();
+            if let Some(epoch) = asked {
+                let again = match self.once(attempt, epoch, deadline, &mut route).await {
                     Ok(answer) => return Ok(answer),
                     Err(again) => again,
-                },
-                None => {
-                    self.ask_who(attempt.pp, routes).await;
-                    Again::Later
+                };
+                self.metrics.upstream_retries.inc();
+                if matches!(again, Again::AtOnce) {
+                    continue;
                 }
-            };
-            self.metrics.upstream_retries.inc();
-            deadline = (deadline * 2).min(LAST_DEADLINE);
-            let has_route = route.borrow().epoch().is_some() && known.is_none();
-            if matches!(again, Again::AtOnce) || has_route {
-                continue;
+                deadline = (deadline * 2).min(LAST_DEADLINE);
             }
-            let until = (Instant::now() + pause.next_pause()).min(give_up);
-            // A change of route ends the pause.
-            let _ = tokio::time::timeout_at(until, route.changed()).await;
+            // Whoever did not answer is asked again only when somebody says that it is there; whoever
+            // comes after it, at once.
+            let is_news = |now| asked.is_none_or(|asked| now > asked);
+            let next = route.wait_for(|route| route.epoch().is_some_and(is_news));
+            let pause = tokio::time::sleep(pause.next_pause());
+            tokio::select! {
+                biased;
+                _ = next => {}
+                _ = async { tokio::join!(self.ask_who(attempt.pp, routes), pause) } => {}
+            }
         }
     }
 
@@ -184,7 +189,10 @@ impl<B: Bus> Upstream<B> {
         match reply {
             Ok(reply) => self.read(attempt, epoch, reply),
             Err(error) => {
-                if let (RequestError::NoResponder, Some(routes)) = (&error, self.routes.get()) {
+                let is_silent = matches!(error, RequestError::NoResponder | RequestError::Timeout);
+                if let (true, Some(routes)) = (is_silent, self.routes.get()) {
+                    // A time-out may mean that its process is stopped: until it is heard of again nobody
+                    // waits for it, so no request does so twice.
                     routes.is_silent(attempt.pp, epoch);
                 }
                 debug!(partition.id = %attempt.pp, epoch.asked = epoch, error = %error, "request was not answered");
@@ -216,7 +224,11 @@ impl<B: Bus> Upstream<B> {
         }
     }
 
+    /// Asks whoever owns the partition to say so; one question at a time.
     async fn ask_who(&self, pp: PartitionId, routes: &Routes) {
+        let Some(Ok(_permit)) = routes.asking(pp).map(Semaphore::try_acquire) else {
+            return;
+        };
         let subject = self.subjects.who(pp);
         let asked = self
             .bus

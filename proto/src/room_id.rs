@@ -4,13 +4,14 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use unicode_normalization::UnicodeNormalization as _;
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 /// Most code points of a room id.
 pub const MAX_ROOM_ID: usize = 64;
 
 /// A room id: NFKC, lower case, NFKC again; 1–64 code points of Unicode letters, marks, digits, `_`
-/// or `-`, and not `-` alone. Cheap to clone.
+/// or `-`, and not `-` alone. Numbers that are written as letters count as digits: `〇` is the zero of
+/// 二〇二六. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(Arc<str>);
 
@@ -77,9 +78,10 @@ fn is_allowed(c: char) -> bool {
     }
     match c.general_category_group() {
         GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark => true,
-        GeneralCategoryGroup::Number => {
-            c.general_category() == unicode_properties::GeneralCategory::DecimalNumber
-        }
+        GeneralCategoryGroup::Number => matches!(
+            c.general_category(),
+            GeneralCategory::DecimalNumber | GeneralCategory::LetterNumber
+        ),
         _ => false,
     }
 }
@@ -106,6 +108,7 @@ mod tests {
             assert_eq!(RoomId::parse(typed).unwrap().as_str(), "lobby");
         }
         assert_eq!(RoomId::parse("聊天室").unwrap().as_str(), "聊天室");
+        assert_eq!(RoomId::parse("二〇二六").unwrap().as_str(), "二〇二六");
         assert_eq!(RoomId::parse("Cafe\u{301}").unwrap().as_str(), "café");
     }
 

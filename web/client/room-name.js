@@ -11,7 +11,7 @@ export function checkRoomName(name) {
   if (name.trim() === '') return 'empty';
   const id = name.normalize('NFKC').toLowerCase().normalize('NFKC');
   if ([...id].length > MAX_CODE_POINTS) return 'long';
-  return /^[\p{L}\p{M}\p{N}_-]+$/u.test(id) && id !== '-' ? 'ok' : 'invalid';
+  return /^[\p{L}\p{M}\p{Nd}\p{Nl}_-]+$/u.test(id) && id !== '-' ? 'ok' : 'invalid';
 }
 
 /**

@@ -41,11 +41,11 @@ impl Encoder<'_> {
                 Some(Text::from(frame.encode()))
             }
             Form::Classic => match &event.kind {
-                Some(Kind::Message(message)) => {
+                Some(Kind::Message(message)) if !event.deleted => {
                     let line = classic::line(&message.text, event.ts_ms, self.time_zone);
                     Some(Text::from(line))
                 }
-                None => None,
+                _ => None,
             },
         }
     }

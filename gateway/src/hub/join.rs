@@ -180,7 +180,7 @@ impl<B: Bus> Joining<'_, B> {
         let outbox = &self.session.outbox;
         match self.session.form {
             Form::V1 => {
-                let fits = fitting(&view.events);
+                let fits = fitting(view);
                 let (inside, behind) = view.events.split_at(fits);
                 outbox.joined(Text::from(self.joined(view, inside)));
                 outbox.backlog(self.encode(view, behind));
@@ -191,19 +191,20 @@ impl<B: Bus> Joining<'_, B> {
     }
 
     fn joined(&self, view: &View, events: &[Event]) -> String {
-        let after = self.join.after.as_ref().map_or(0, |cursor| cursor.seq);
         let first = events.first().map_or(view.head + 1, |event| event.seq);
-        let gap = if view.reset {
-            Some(JoinGap::Reset { reset: true })
-        } else if view.gap && first > after + 1 {
-            Some(JoinGap::Missing {
-                from: after + 1,
+        let gap = match &self.join.after {
+            _ if view.reset => Some(JoinGap::Reset { reset: true }),
+            // Too far back, or no longer kept.
+            Some(cursor) if first > cursor.seq + 1 => Some(JoinGap::Missing {
+                from: cursor.seq + 1,
                 to: first - 1,
-            })
-        } else {
-            None
+            }),
+            _ => None,
         };
-        let events: Vec<_> = events.iter().map(EventFrame::of).collect();
+        let events: Vec<_> = events
+            .iter()
+            .map(|event| EventFrame::of(&view.r#gen, event))
+            .collect();
         let name = if view.name.is_empty() {
             &self.join.asked
         } else {
@@ -268,7 +269,7 @@ impl<B: Bus> Joining<'_, B> {
     /// Queues what a later reading brought.
     fn send_on(&self, view: &View, sent: u64) {
         let first = view.events.first().map_or(view.head + 1, |event| event.seq);
-        if view.gap && first > sent + 1 && self.session.form == Form::V1 {
+        if first > sent + 1 && self.session.form == Form::V1 {
             let gap = ServerFrame::Gap {
                 room: self.room.id().as_str(),
                 from: sent + 1,
@@ -309,12 +310,12 @@ impl<B: Bus> Joining<'_, B> {
 }
 
 /// How many of the events fit into `joined`.
-fn fitting(events: &[Event]) -> usize {
+fn fitting(view: &View) -> usize {
     let mut bytes = 0;
-    events
+    view.events
         .iter()
         .take_while(|event| {
-            bytes += EventFrame::of(event).encode().len() + 1;
+            bytes += EventFrame::of(&view.r#gen, event).encode().len() + 1;
             bytes <= MAX_JOINED_BYTES
         })
         .count()

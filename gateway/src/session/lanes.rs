@@ -2,8 +2,9 @@
 //! task is there only while the lane has work.
 //!
 //! A message whose socket was closed after it was read is still sent: its sender will ask for it with
-//! the same cid. Joins of a closed socket are dropped.
+//! the same cid. Joins and readings of a closed socket are dropped.
 
+mod history;
 mod send;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     shared::Shared,
 };
 
+pub(super) use history::History;
 pub(super) use send::{Send, span};
 
 /// Operations of a session that may wait; beyond, its socket is not read.
@@ -42,6 +44,7 @@ pub(super) enum Op {
     },
     Leave,
     Send(Box<Send>),
+    History(Box<History>),
 }
 
 /// The lanes of a session.
@@ -60,8 +63,8 @@ impl Op {
     fn len(&self) -> usize {
         match self {
             Self::Join { asked, .. } => asked.len(),
-            Self::Leave => 0,
-            Self::Send(send) => send.text.len(),
+            Self::Leave | Self::History(_) => 0,
+            Self::Send(send) => send.body.len(),
         }
     }
 }
@@ -118,7 +121,15 @@ async fn run<B: Bus>(shared: Arc<Shared<B>>, session: Arc<Session>, room: RoomId
                     .await
                     .is_err()
                 {
-                    fail_sends(&shared, &session, &room);
+                    fail_waiting(&shared, &session, &room);
+                }
+            }
+            Op::History(history) => {
+                if Box::pin(history::run(&shared, &session, &room, &history))
+                    .await
+                    .is_err()
+                {
+                    fail_waiting(&shared, &session, &room);
                 }
             }
         }
@@ -133,7 +144,7 @@ async fn join_room<B: Bus>(
     join: Join,
     echo: &Echo,
 ) {
-    let Ok(_permit) = session.joins.acquire().await else {
+    let Ok(_permit) = session.readings.acquire().await else {
         return;
     };
     if session.has_ended() {
@@ -160,8 +171,9 @@ async fn join_room<B: Bus>(
     }
 }
 
-/// The owner could not be reached for a send: those queued behind it are not tried either.
-fn fail_sends<B: Bus>(shared: &Shared<B>, session: &Session, room: &RoomId) {
+/// The owner could not be reached for an operation: what is queued behind it for the owner is not tried
+/// either.
+fn fail_waiting<B: Bus>(shared: &Shared<B>, session: &Session, room: &RoomId) {
     let mut failed = Vec::new();
     {
         let mut work = session.lanes.0.lock();
@@ -171,16 +183,20 @@ fn fail_sends<B: Bus>(shared: &Shared<B>, session: &Session, room: &RoomId) {
         let mut kept = VecDeque::new();
         for op in lane.drain(..) {
             match op {
-                Op::Send(send) => failed.push(send),
-                other => kept.push_back(other),
+                Op::Send(_) | Op::History(_) => failed.push(op),
+                Op::Join { .. } | Op::Leave => kept.push_back(op),
             }
         }
         *lane = kept;
         work.ops -= failed.len();
-        work.bytes -= failed.iter().map(|send| send.text.len()).sum::<usize>();
+        work.bytes -= failed.iter().map(Op::len).sum::<usize>();
     }
-    for send in failed {
-        send.unavailable(shared, session);
+    for op in failed {
+        match op {
+            Op::Send(send) => send.unavailable(shared, session),
+            Op::History(history) => history.unavailable(shared, session),
+            Op::Join { .. } | Op::Leave => {}
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use proto::{
     Code, RoomId,
     frame::{
         ClientFrame, Cursor, Echo, Rejected, ServerFrame,
-        client::{self, Hello, PingValue},
+        client::{self, Body, Hello, PingValue},
         cursor::NotACursor,
         server::{User, Welcome},
     },
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::{
     Session, classic,
     hello::{self, Credentials},
-    lanes::{self, Op, Send},
+    lanes::{self, History, Op, Send},
     life::PING_MS,
     rates::Rates,
     socket::Text,
@@ -131,9 +131,11 @@ impl<B: Bus> Protocol<B> {
                 let send = client::Send {
                     room: String::new(),
                     cid: Some(format!("c_{:016x}", rand::random::<u64>())),
-                    text,
-                    reply_to: None,
                     since: None,
+                    body: Body::Message {
+                        text,
+                        reply_to: None,
+                    },
                 };
                 self.send(room, send, Echo::default());
             }
@@ -141,6 +143,7 @@ impl<B: Bus> Protocol<B> {
                 code: Code::Malformed,
                 why,
                 echo: Echo::default(),
+                op: None,
             }),
         }
     }
@@ -195,6 +198,7 @@ impl<B: Bus> Protocol<B> {
                     self.send(id, send, echo);
                 }
             }
+            ClientFrame::History(history) => self.history(&history, echo),
             ClientFrame::Nick { nick } => self.nick(&nick, &echo),
             ClientFrame::Ping { t } => self.pong(&t),
         }
@@ -275,8 +279,7 @@ impl<B: Bus> Protocol<B> {
         let send = Send {
             since: send.since.or_else(known_head),
             cid: send.cid,
-            text: send.text,
-            reply_to: send.reply_to,
+            body: send.body,
             from: Author {
                 id: who.id.to_string(),
                 nick: who.nick.to_string(),
@@ -290,6 +293,14 @@ impl<B: Bus> Protocol<B> {
         };
         let send = Op::Send(Box::new(send));
         lanes::enqueue(&self.shared, &self.session, room, send);
+    }
+
+    fn history(&self, history: &client::History, echo: Echo) {
+        if let Some(id) = self.room(&history.room, &echo) {
+            let history = History::new(history.place, history.limit, echo);
+            let history = Op::History(Box::new(history));
+            lanes::enqueue(&self.shared, &self.session, id, history);
+        }
     }
 
     fn nick(&mut self, wished: &str, echo: &Echo) {

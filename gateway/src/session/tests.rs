@@ -1,5 +1,8 @@
 //! The protocol by hand: frames go in, the outbox is read. No socket is needed for any of it.
 
+mod changes;
+mod history;
+
 use std::time::Duration;
 
 use proto::{
@@ -270,7 +273,7 @@ async fn a_nick_is_told_to_all_who_share_a_room() {
 #[tokio::test(start_paused = true)]
 async fn the_first_frame_must_be_hello() {
     let (core, _owner) = core_with_owner().await;
-    for frame in [json!({"op": "ping", "t": 1}), json!({"op": "history"})] {
+    for frame in [json!({"op": "ping", "t": 1}), json!({"op": "rooms"})] {
         let mut ann = Browser::of(&core, 1);
         ann.says(frame);
         assert_eq!(drain(&ann.session), (vec![], Some(Close::NO_HELLO)));

@@ -5,7 +5,7 @@ use proto::{
     PartitionCount, PartitionId,
     bus::v1::{Announcement, Owned},
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// What is known of one partition's owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,18 +25,39 @@ impl Route {
 
 /// The routes of all partitions of rooms.
 pub(super) struct Routes {
-    partitions: Vec<watch::Sender<Route>>,
+    partitions: Vec<Partition>,
+}
+
+struct Partition {
+    route: watch::Sender<Route>,
+    /// Held by whoever asks who owns it.
+    asking: Semaphore,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self {
+            route: watch::Sender::default(),
+            asking: Semaphore::new(1),
+        }
+    }
 }
 
 impl Routes {
     pub(super) fn new(count: PartitionCount) -> Self {
-        let partitions = count.rooms().map(|_| watch::Sender::default()).collect();
+        let partitions = count.rooms().map(|_| Partition::default()).collect();
         Self { partitions }
     }
 
     /// The route of a partition, and its changes.
     pub(super) fn of(&self, pp: PartitionId) -> Option<watch::Receiver<Route>> {
-        self.sender(pp).map(watch::Sender::subscribe)
+        self.partition(pp)
+            .map(|partition| partition.route.subscribe())
+    }
+
+    /// The right to ask who owns a partition.
+    pub(super) fn asking(&self, pp: PartitionId) -> Option<&Semaphore> {
+        self.partition(pp).map(|partition| &partition.asking)
     }
 
     /// Takes what owners say of themselves.
@@ -61,7 +82,7 @@ impl Routes {
         });
     }
 
-    /// Nobody listens under `epoch`.
+    /// Nobody answers under `epoch`: it is addressed no more until its owner is heard of again.
     pub(super) fn is_silent(&self, pp: PartitionId, epoch: u64) {
         self.update(pp, |route| {
             if route.epoch == epoch {
@@ -90,8 +111,8 @@ impl Routes {
     }
 
     fn update(&self, pp: PartitionId, change: impl FnOnce(&mut Route)) {
-        if let Some(sender) = self.sender(pp) {
-            sender.send_if_modified(|route| {
+        if let Some(partition) = self.partition(pp) {
+            partition.route.send_if_modified(|route| {
                 let before = *route;
                 change(route);
                 *route != before
@@ -99,7 +120,7 @@ impl Routes {
         }
     }
 
-    fn sender(&self, pp: PartitionId) -> Option<&watch::Sender<Route>> {
+    fn partition(&self, pp: PartitionId) -> Option<&Partition> {
         match pp {
             PartitionId::Rooms(number) => self.partitions.get(usize::from(number)),
             PartitionId::Meta => None,
@@ -120,7 +141,9 @@ mod tests {
                 partition: "0".to_owned(),
                 epoch,
                 released,
+                ..Owned::default()
             }],
+            ..Announcement::default()
         });
     }
 

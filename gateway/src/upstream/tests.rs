@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use broker::Subscription as _;
 use proto::{
     RoomId,
     bus::v1::{Read, request},
@@ -100,4 +101,97 @@ async fn an_owner_that_was_deposed_names_the_next() {
         "{pattern}"
     );
     drop(next);
+}
+
+fn call(core: &Core) -> tokio::task::JoinHandle<Result<Answer, Unavailable>> {
+    let shared = Arc::clone(&core.shared);
+    tokio::spawn(async move { shared.upstream.call(&room(), read(), None).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_owner_is_waited_for_once() {
+    let core = Core::start().await;
+    let stopped = Owner::claim(&core.bus, 1).await;
+    stopped.stop();
+    let first = call(&core);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let others: Vec<_> = (0..20).map(|_| call(&core)).collect();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(
+        *stopped.seen.borrow(),
+        1,
+        "nobody asks it again, nobody else at all"
+    );
+    let claimed = Instant::now();
+    let _next = Owner::claim(&core.bus, 2).await;
+    for call in others.into_iter().chain([first]) {
+        assert!(matches!(
+            call.await.unwrap(),
+            Ok(Answer::Room { epoch: 2, .. })
+        ));
+    }
+    let took = claimed.elapsed();
+    assert!(took < Duration::from_millis(20), "{took:?}");
+    stopped.go_on();
+    stopped.announce().await;
+    let answer = call(&core).await.unwrap();
+    assert!(matches!(answer, Ok(Answer::Room { epoch: 2, .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_took_over_unheard_is_found_by_asking() {
+    let core = Core::start().await;
+    let stopped = Owner::claim(&core.bus, 1).await;
+    stopped.stop();
+    let next = Owner::claim_unheard(&core.bus, 2).await;
+    let begin = Instant::now();
+    let answer = call(&core).await.unwrap();
+    assert!(matches!(answer, Ok(Answer::Room { epoch: 2, .. })));
+    // Once the first deadline, and a moment for the question.
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(320), "{took:?}");
+    drop(next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_owner_that_goes_on_is_asked_again() {
+    let core = Core::start().await;
+    let owner = Owner::claim(&core.bus, 1).await;
+    owner.stop();
+    let waiting = call(&core);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let begin = Instant::now();
+    owner.go_on();
+    assert!(matches!(waiting.await.unwrap(), Ok(Answer::Room { .. })));
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(100), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_owns_a_partition_is_asked_by_one_for_all() {
+    let core = Core::start().await;
+    let mut asked = core.bus.subscribe("parlor.who.*").await.unwrap();
+    let calls: Vec<_> = (0..50).map(|_| call(&core)).collect();
+    tokio::time::sleep(Duration::from_millis(290)).await;
+    let mut questions = 0;
+    while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(1), asked.next()).await {
+        questions += 1;
+    }
+    assert_eq!(questions, 1);
+    let _owner = Owner::claim(&core.bus, 1).await;
+    for call in calls {
+        assert!(matches!(call.await.unwrap(), Ok(Answer::Room { .. })));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_is_announced_but_does_not_listen_is_not_hammered() {
+    let core = Core::start().await;
+    let deaf = Owner::announced_only(&core.bus, 1).await;
+    let waiting = call(&core);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let retries = core.shared.metrics.upstream_retries.get();
+    assert!((5..=40).contains(&retries), "{retries} in five seconds");
+    waiting.abort();
+    drop(deaf);
 }

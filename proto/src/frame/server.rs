@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::client::{Echo, PingValue};
 use crate::{
     Code, Limits,
-    log::v1::{Event as LogEvent, event::Kind},
+    log::v1::{Event as LogEvent, ReactionCount, event::Kind},
     time::rfc3339,
 };
 
@@ -17,6 +17,8 @@ pub enum ServerFrame<'a> {
     Welcome(Welcome<'a>),
     /// You are in the room.
     Joined(Joined<'a>),
+    /// Events from any depth.
+    History(History<'a>),
     /// It is durable.
     Ack(Ack<'a>),
     /// It was refused.
@@ -122,6 +124,23 @@ pub struct Joined<'a> {
     pub online: u64,
 }
 
+/// Events that were asked for.
+#[derive(Debug, Serialize)]
+pub struct History<'a> {
+    /// The question's.
+    pub id: &'a serde_json::Value,
+    /// Room id.
+    pub room: &'a str,
+    /// Rising.
+    pub events: &'a [Event<'a>],
+    /// Lowest seq kept; `head + 1` if none.
+    pub oldest: u64,
+    /// The seq of the last event.
+    pub head: u64,
+    /// Whether there are more in the direction of reading; around a place, in either.
+    pub more: bool,
+}
+
 /// What `joined` leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -174,12 +193,55 @@ pub struct Event<'a> {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum EventKind<'a> {
     Message {
-        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reply_to: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        edited_at: Option<String>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
+        #[serde(skip_serializing_if = "Reactions::is_empty")]
+        reactions: Reactions<'a>,
+    },
+    Edit {
+        target: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
+    },
+    Delete {
+        target: u64,
+    },
+    Reaction {
+        target: u64,
+        emoji: &'a str,
+        on: bool,
+        count: u32,
     },
     /// An event of a later version: it keeps its place in the numbering.
     Unknown,
+}
+
+/// `{emoji: count}` in the order of their first coming.
+#[derive(Debug)]
+struct Reactions<'a>(&'a [ReactionCount]);
+
+impl Reactions<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Reactions<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.0
+                .iter()
+                .map(|reaction| (&reaction.emoji, reaction.count)),
+        )
+    }
 }
 
 /// The author of an event, as of its sending.
@@ -194,8 +256,9 @@ struct From<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// As an element of `joined.events`.
-    pub fn of(event: &'a LogEvent) -> Self {
+    /// As an element of the events of `joined` and `history`. The event with seq 1 carries the room's
+    /// `gen`.
+    pub fn of(generation: &'a str, event: &'a LogEvent) -> Self {
         let from = match &event.from {
             Some(from) => From {
                 id: &from.id,
@@ -210,38 +273,57 @@ impl<'a> Event<'a> {
                 bot: false,
             },
         };
-        let kind = match &event.kind {
-            Some(Kind::Message(message)) => EventKind::Message {
-                text: &message.text,
-                reply_to: (message.reply_to > 0).then_some(message.reply_to),
-            },
-            None => EventKind::Unknown,
-        };
         Self {
             op: None,
             room: None,
-            r#gen: None,
+            r#gen: (event.seq == 1).then_some(generation),
             seq: event.seq,
             ts: rfc3339(event.ts_ms),
             cid: &event.cid,
             from,
-            kind,
+            kind: kind_of(event),
         }
     }
 
-    /// As a frame. The event with seq 1 carries the room's `gen`.
+    /// As a frame.
     pub fn frame(room: &'a str, generation: &'a str, event: &'a LogEvent) -> Self {
         Self {
             op: Some("event"),
             room: Some(room),
-            r#gen: (event.seq == 1).then_some(generation),
-            ..Self::of(event)
+            ..Self::of(generation, event)
         }
     }
 
     /// The JSON text.
     pub fn encode(&self) -> String {
         encode(self)
+    }
+}
+
+fn kind_of(event: &LogEvent) -> EventKind<'_> {
+    match &event.kind {
+        Some(Kind::Message(message)) => EventKind::Message {
+            text: (!event.deleted).then_some(message.text.as_str()),
+            reply_to: (message.reply_to > 0).then_some(message.reply_to),
+            edited_at: (event.edited_ms > 0).then(|| rfc3339(event.edited_ms)),
+            deleted: event.deleted,
+            reactions: Reactions(&event.reactions),
+        },
+        Some(Kind::Edit(edit)) => EventKind::Edit {
+            target: edit.target,
+            text: (!event.deleted).then_some(edit.text.as_str()),
+            deleted: event.deleted,
+        },
+        Some(Kind::Delete(delete)) => EventKind::Delete {
+            target: delete.target,
+        },
+        Some(Kind::Reaction(reaction)) => EventKind::Reaction {
+            target: reaction.target,
+            emoji: &reaction.emoji,
+            on: reaction.on,
+            count: reaction.count,
+        },
+        None => EventKind::Unknown,
     }
 }
 
@@ -304,6 +386,7 @@ mod tests {
                 text: "a\u{2028}\"<b>".to_owned(),
                 reply_to: 0,
             })),
+            ..LogEvent::default()
         }
     }
 
@@ -318,14 +401,51 @@ mod tests {
             "seq": 2, "ts": "2026-11-27T07:00:00.005Z", "cid": "c1", "kind": "message",
             "from": {"id": "u_1", "nick": "伟"}, "text": "a\u{2028}\"<b>",
         });
-        assert_eq!(value(&Event::of(&logged).encode()), inner);
+        assert_eq!(value(&Event::of("g1", &logged).encode()), inner);
         let mut frame = inner;
         frame["op"] = json!("event");
         frame["room"] = json!("lobby");
         assert_eq!(value(&Event::frame("lobby", "g1", &logged).encode()), frame);
         let first = event(1);
+        assert_eq!(value(&Event::of("g1", &first).encode())["gen"], "g1");
         let first = value(&Event::frame("lobby", "g1", &first).encode());
         assert_eq!(first["gen"], "g1");
+    }
+
+    #[test]
+    fn a_message_shows_its_present_state() {
+        let mut logged = event(2);
+        logged.edited_ms = 1_795_762_800_007;
+        logged.reactions = vec![
+            ReactionCount {
+                emoji: "👍".to_owned(),
+                count: 2,
+            },
+            ReactionCount {
+                emoji: "a".to_owned(),
+                count: 1,
+            },
+        ];
+        let text = Event::of("g1", &logged).encode();
+        assert!(text.contains(r#""reactions":{"👍":2,"a":1}"#), "{text}");
+        assert_eq!(value(&text)["edited_at"], "2026-11-27T07:00:00.007Z");
+        logged.deleted = true;
+        let deleted = value(&Event::of("g1", &logged).encode());
+        assert_eq!(deleted["deleted"], true);
+        assert_eq!(deleted.get("text"), None);
+        let edit = Kind::Edit(crate::log::v1::Edit {
+            target: 1,
+            text: "x".to_owned(),
+        });
+        let edit = LogEvent {
+            kind: Some(edit),
+            ..event(3)
+        };
+        let edit = value(&Event::of("g1", &edit).encode());
+        assert_eq!(
+            (&edit["kind"], &edit["target"], &edit["text"]),
+            (&json!("edit"), &json!(1), &json!("x"))
+        );
     }
 
     #[test]

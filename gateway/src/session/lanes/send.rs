@@ -1,13 +1,14 @@
-//! One send: to the owner, as often as it takes, and its answer back.
+//! One send, be it of a message, an edit, a deletion or a reaction: to the owner, as often as it takes,
+//! and its answer back.
 
 use std::sync::Arc;
 
 use broker::Bus;
 use proto::{
     Code, RoomId,
-    bus::v1::{self, request},
-    frame::{Echo, ServerFrame, server},
-    log::v1::Author,
+    bus::v1::{self, request, send},
+    frame::{Echo, ServerFrame, client::Body, server},
+    log::v1::{Author, Delete, Edit, Message, Reaction},
     time::rfc3339,
 };
 use tokio::time::Instant;
@@ -21,12 +22,11 @@ use crate::{
     upstream::{Answer, Unavailable},
 };
 
-/// A message on its way.
+/// What is to become an event, on its way.
 pub(in crate::session) struct Send {
     /// `None` when the client named none, or a bad one.
     pub(in crate::session) cid: Option<String>,
-    pub(in crate::session) text: String,
-    pub(in crate::session) reply_to: Option<u64>,
+    pub(in crate::session) body: Body,
     /// The client's, or the head that was known here when it came.
     pub(in crate::session) since: Option<u64>,
     /// The sender as of its coming.
@@ -39,7 +39,7 @@ pub(in crate::session) struct Send {
     pub(in crate::session) span: Span,
 }
 
-/// The span of a message from a browser.
+/// The span of a send from a browser.
 pub(in crate::session) fn span() -> Span {
     trace_span!(
         target: broker::trace::TARGET,
@@ -95,8 +95,7 @@ impl Send {
         v1::Send {
             from: Some(self.from.clone()),
             cid: cid.to_owned(),
-            text: self.text.clone(),
-            reply_to: self.reply_to.unwrap_or(0),
+            body: Some(body(&self.body)),
             since: Some(self.since.unwrap_or_else(|| membership.room.head())),
             asked: membership.asked.clone(),
             address: self.address,
@@ -150,5 +149,30 @@ impl Send {
     fn took<B>(&self, shared: &Shared<B>) {
         let seconds = self.arrived.elapsed().as_secs_f64();
         shared.metrics.send_seconds.observe(seconds);
+    }
+}
+
+/// A body as the owner gets it. Whatever `count` a reaction leads to is the owner's to say.
+fn body(body: &Body) -> send::Body {
+    match body {
+        Body::Message { text, reply_to } => send::Body::Message(Message {
+            text: text.clone(),
+            reply_to: reply_to.unwrap_or(0),
+        }),
+        Body::Edit { target, text } => send::Body::Edit(Edit {
+            target: *target,
+            text: text.clone(),
+        }),
+        Body::Delete { target } => send::Body::Delete(Delete {
+            target: *target,
+            // Redaction is an operator's, and the edits are the owner's to find.
+            ..Delete::default()
+        }),
+        Body::React { target, emoji, on } => send::Body::Reaction(Reaction {
+            target: *target,
+            emoji: emoji.clone(),
+            on: *on,
+            count: 0,
+        }),
     }
 }

@@ -40,6 +40,31 @@ impl Fields {
             .ok_or_else(|| format!("`{name}`: expected an integer from 0 to 2^53 - 1"))
     }
 
+    /// An integer from 0 that must be there.
+    pub(super) fn integer(&mut self, name: &str) -> Result<u64, String> {
+        self.integer_if_any(name)?
+            .ok_or_else(|| format!("`{name}` is missing: expected an integer from 0 to 2^53 - 1"))
+    }
+
+    /// True or false, which must be there.
+    pub(super) fn boolean(&mut self, name: &str) -> Result<bool, String> {
+        match self.0.get(name) {
+            Some(Value::Bool(is)) => Ok(*is),
+            _ => Err(format!("`{name}`: expected true or false")),
+        }
+    }
+
+    /// A time that may be absent or null: RFC 3339, as milliseconds since 1970-01-01 UTC. Times before
+    /// that read as it.
+    pub(super) fn time_if_any(&mut self, name: &str) -> Result<Option<u64>, String> {
+        let Some(text) = self.string_if_any(name)? else {
+            return Ok(None);
+        };
+        crate::time::parse(&text)
+            .map(Some)
+            .ok_or_else(|| format!("`{name}`: expected a time like 2026-11-27T07:00:00Z"))
+    }
+
     /// The cid, when it is one.
     pub(super) fn cid(&mut self) -> Option<String> {
         match self.0.remove("cid") {

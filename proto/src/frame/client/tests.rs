@@ -52,6 +52,32 @@ fn what_is_malformed_names_the_field() {
             r#"{"op":"send","room":"a","cid":"1","text":"\ud83d"}"#,
             "surrogate",
         ),
+        (
+            r#"{"op":"edit","room":"a","cid":"1","text":"x"}"#,
+            "`target`",
+        ),
+        (r#"{"op":"edit","room":"a","cid":"1","target":1}"#, "`text`"),
+        (r#"{"op":"delete","room":"a","target":"1"}"#, "`target`"),
+        (
+            r#"{"op":"react","room":"a","target":1,"emoji":"x"}"#,
+            "`on`",
+        ),
+        (
+            r#"{"op":"react","room":"a","target":1,"on":true}"#,
+            "`emoji`",
+        ),
+        (r#"{"op":"history","room":"a","before":5}"#, "`id`"),
+        (r#"{"op":"history","id":1,"before":5}"#, "`room`"),
+        (r#"{"op":"history","id":1,"room":"a"}"#, "one of"),
+        (
+            r#"{"op":"history","id":1,"room":"a","before":5,"after":5}"#,
+            "one of",
+        ),
+        (r#"{"op":"history","id":1,"room":"a","at":"noon"}"#, "`at`"),
+        (
+            r#"{"op":"history","id":1,"room":"a","after":5,"limit":0}"#,
+            "`limit`",
+        ),
     ] {
         let rejected = rejected(text);
         assert_eq!(rejected.code, Code::Malformed, "{text}");
@@ -64,7 +90,7 @@ fn an_unknown_op_is_not_malformed() {
     for text in [
         r#"{"op":"dance"}"#,
         r#"{"op":""}"#,
-        r#"{"op":"history","id":"1","room":"a","before":5}"#,
+        r#"{"op":"typing","room":"a","on":true}"#,
         r#"{"op":"Hello"}"#,
     ] {
         assert_eq!(rejected(text).code, Code::UnknownOp, "{text}");
@@ -91,6 +117,35 @@ fn an_error_repeats_what_was_a_string() {
         json!({"cid": "c1"})
     );
     assert_eq!(echo(r#"{"op":"x","id":1.5}"#), json!({}));
+    assert_eq!(
+        echo("{\"op\":\"send\",\"room\":\"\u{fdd0}\",\"cid\":\"c1\"}"),
+        json!({"room": "\u{fdd0}", "cid": "c1"}),
+        "odd, but a character"
+    );
+}
+
+#[test]
+fn the_op_is_known_of_what_is_rejected() {
+    for (text, op) in [
+        (r#"{"op":"ping"}"#, Some("ping")),
+        (r#"{"op":"dance"}"#, Some("dance")),
+        (r#"{"op":"send","text":"\ud83d"}"#, Some("send")),
+        (r#"{"op":"\ud83d"}"#, None),
+        (r#"{"op":5}"#, None),
+        ("[]", None),
+    ] {
+        assert_eq!(rejected(text).op.as_deref(), op, "{text}");
+    }
+}
+
+#[test]
+fn rooms_of_hello_keep_their_order() {
+    let ClientFrame::Hello(hello) = taken(r#"{"op":"hello","rooms":{"r9":null,"r10":null,"a":0}}"#)
+    else {
+        panic!();
+    };
+    let rooms: Vec<_> = hello.rooms.iter().map(|(room, _)| room.as_str()).collect();
+    assert_eq!(rooms, ["r9", "r10", "a"]);
 }
 
 #[test]
@@ -117,7 +172,29 @@ fn every_op_is_read() {
         panic!();
     };
     assert_eq!(send.cid.as_deref(), Some("A-z_9"));
-    assert_eq!((send.reply_to, send.since), (Some(3), Some(0)));
+    let message = Body::Message {
+        text: "好".to_owned(),
+        reply_to: Some(3),
+    };
+    assert_eq!((send.body, send.since), (message, Some(0)));
+    let ClientFrame::Send(react) =
+        taken(r#"{"op":"react","room":"a","cid":"1","target":2,"emoji":"👍","on":false}"#)
+    else {
+        panic!();
+    };
+    let body = Body::React {
+        target: 2,
+        emoji: "👍".to_owned(),
+        on: false,
+    };
+    assert_eq!(react.body, body);
+    let history = ClientFrame::History(History {
+        room: "a".to_owned(),
+        place: Place::At(1_795_762_800_000),
+        limit: Some(500),
+    });
+    let text = r#"{"op":"history","id":1,"room":"a","at":"2026-11-27T07:00:00Z","limit":500}"#;
+    assert_eq!(taken(text), history);
     for t in ["1", "1.5", "\"x\"", "-3"] {
         let ClientFrame::Ping { t: value } = taken(&format!(r#"{{"op":"ping","t":{t}}}"#)) else {
             panic!();
