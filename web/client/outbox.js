@@ -1,12 +1,13 @@
-// What one room still has to send: first in, first out, one frame in flight.
+// What one room still has to send, be it messages, edits, deletions or reactions: first in, first out,
+// one frame in flight.
 //
 // One in flight, because a refusal such as RATE_LIMITED of the first of two would otherwise let the
-// second pass it. A message keeps its `cid` and its `since` through every retry, which is what lets
-// the server tell a retry from a new message. It never looks at a clock or a socket by itself.
+// second pass it. An item keeps its `cid` and its `since` through every retry, which is what lets the
+// server tell a retry from a new one. It never looks at a clock or a socket by itself.
 
 import { isTemporary } from './retry.js';
 
-/** How long a message is tried before it is given back to its author, in ms. */
+/** How long an item is tried before it is given back to its author, in ms. */
 const GIVE_UP_MS = 10 * 60_000;
 /** Wait when a temporary refusal does not say how long, in ms. */
 const DEFAULT_RETRY_MS = 1_000;
@@ -16,10 +17,28 @@ const ANSWER_MS = 30_000;
 /** Codes after which the old cid is of no use: a second try by hand is a new message. */
 const SPENT = new Set(['CID_REUSED', 'CID_EXPIRED', 'CID_INVALID', 'OTHER_USER']);
 
+/** The fields of each operation's frame, beside those that every one has. */
+const FIELDS = Object.freeze({
+  send: ['text'],
+  edit: ['target', 'text'],
+  delete: ['target'],
+  react: ['target', 'emoji', 'on'],
+});
+
 /**
- * @typedef {object} Item
+ * What the author wants.
+ * @typedef {object} Body
+ * @property {'send' | 'edit' | 'delete' | 'react'} op
+ * @property {string} [text] of a message or an edit
+ * @property {number} [target] the seq of the message that is not to stay as it is
+ * @property {string} [targetGen] the numbering `target` belongs to
+ * @property {string} [emoji]
+ * @property {boolean} [on] the reaction is given, not taken back
+ *
+ * @typedef {Body & Progress} Item
+ *
+ * @typedef {object} Progress
  * @property {string} cid
- * @property {string} text
  * @property {number} at when the author sent it, ms since 1970
  * @property {'pending' | 'sent' | 'failed'} state `sent`: acked, its event is not here yet
  * @property {boolean} inFlight
@@ -37,7 +56,9 @@ export class Outbox {
   /** @param {any[]} [saved] what `save` returned before the page was reloaded */
   constructor(saved = []) {
     /** @type {Item[]} */
-    this.items = saved.filter(isSaved).map((item) => ({ ...item, inFlight: false }));
+    // What was saved before there was anything but messages does not say that it is one.
+    const items = saved.map((item) => (item?.op === undefined ? { ...item, op: 'send' } : item));
+    this.items = items.filter(isSaved).map((item) => ({ ...item, inFlight: false }));
   }
 
   /** What must survive a reload. @returns {Item[]} */
@@ -45,9 +66,9 @@ export class Outbox {
     return this.items.filter((item) => item.state !== 'sent');
   }
 
-  /** @param {string} cid @param {string} text @param {number} now */
-  push(cid, text, now) {
-    this.items.push({ cid, text, at: now, state: 'pending', inFlight: false });
+  /** @param {string} cid @param {Body} body @param {number} now */
+  push(cid, body, now) {
+    this.items.push({ ...body, cid, at: now, state: 'pending', inFlight: false });
   }
 
   /** @param {string} cid @returns {Item | undefined} */
@@ -131,7 +152,13 @@ export class Outbox {
   joined({ seq, gen, user }) {
     this.#dropSent(seq);
     for (const item of this.items) {
-      if (item.state !== 'pending' || item.since === undefined) continue;
+      if (item.state !== 'pending') continue;
+      if (item.target !== undefined && item.targetGen !== gen) {
+        // The number now names another message, or none.
+        this.#fail(item, 'TARGET_UNKNOWN');
+        continue;
+      }
+      if (item.since === undefined) continue;
       if (item.user !== user) {
         // The server knows a cid by its user; under another name a retry could become a second copy.
         this.#fail(item, 'OTHER_USER');
@@ -198,7 +225,8 @@ export class Outbox {
     if (index < 0) return;
     const [old] = this.items.splice(index, 1);
     if (SPENT.has(old.code ?? '')) {
-      this.push(newCid, old.text, now);
+      const { op, text, target, targetGen, emoji, on } = old;
+      this.push(newCid, { op, text, target, targetGen, emoji, on }, now);
     } else {
       this.items.push({
         ...old,
@@ -213,7 +241,7 @@ export class Outbox {
   }
 
   /**
-   * Drops a message that failed, or that was never tried. One on its way cannot be called back.
+   * Drops an item that failed, or that was never tried. One on its way cannot be called back.
    *
    * @param {string} cid
    */
@@ -235,6 +263,20 @@ export class Outbox {
   }
 }
 
+/**
+ * The frame that an item goes out as.
+ *
+ * @param {Item} item
+ * @param {string} room
+ * @returns {Record<string, any>}
+ */
+export function frameOf(item, room) {
+  /** @type {Record<string, any>} */
+  const frame = { op: item.op, room, cid: item.cid, since: item.since };
+  for (const field of FIELDS[item.op]) frame[field] = item[/** @type {keyof Item} */ (field)];
+  return frame;
+}
+
 /** @param {Item} item @returns {boolean} */
 export function canDiscard(item) {
   return item.state === 'failed' || (item.state === 'pending' && item.since === undefined);
@@ -246,7 +288,8 @@ function isSaved(item) {
     item !== null &&
     typeof item === 'object' &&
     typeof item.cid === 'string' &&
-    typeof item.text === 'string' &&
+    Object.hasOwn(FIELDS, item.op) &&
+    FIELDS[/** @type {Body['op']} */ (item.op)].every((field) => item[field] !== undefined) &&
     typeof item.at === 'number' &&
     (item.state === 'pending' || item.state === 'failed')
   );

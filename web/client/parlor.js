@@ -1,35 +1,19 @@
 // The Parlor client: one socket, many rooms, and everything that makes a chat survive a bad network.
 //
-// It owns the socket, the reconnects and the order in which frames go out. What a room has received
-// lives in `RoomLog`, what it still has to send in `Outbox`. It never touches the DOM and has no
-// dependency, so it runs wherever there is a WebSocket.
+// This is the way in: who we are, which rooms we want, and which frame goes to whom. The socket and its
+// reconnects are `Connection`, a room is `Room`. It never touches the DOM and has no dependency, so it
+// runs wherever there is a WebSocket.
 
-import { RoomLog } from './log.js';
-import { Outbox } from './outbox.js';
-import { backoffMs, isTemporary, laterMs, verdict } from './retry.js';
+import { Connection } from './connection.js';
+import { Room } from './room.js';
 
+export { seqOf } from './entries.js';
 export { canDiscard } from './outbox.js';
 export { checkRoomName, roomFromPath, roomPath } from './room-name.js';
 
-const SUBPROTOCOL = 'parlor.v1.json';
-/** From the first SYN to `welcome`, in ms. */
-const WELCOME_MS = 15_000;
-/** From `ping` to any frame, in ms. */
-const PONG_MS = 10_000;
-/** Idle time before we ask whether the server lives, until `welcome.ping_ms` says better. */
-const PING_MS = 25_000;
-/** A connection that held this long starts the back-off anew, in ms. */
-const STABLE_MS = 5_000;
-/** The close code used for a server that stopped answering (PROTOCOL rule 10: dead peer). */
-const DEAD = 4009;
-/** The close code a browser reports for a lost connection. */
-const LOST = 1006;
-
 /**
- * @typedef {object} Clock
- * @property {() => number} now ms since 1970
- * @property {(fn: () => void, ms: number) => any} setTimeout
- * @property {(id: any) => void} clearTimeout
+ * @typedef {import('./connection.js').Clock} Clock
+ * @typedef {import('./connection.js').Status} Status
  *
  * @typedef {object} Options
  * @property {string} url of the WebSocket, `wss://host/ws`
@@ -44,13 +28,6 @@ const LOST = 1006;
  * @property {() => number} [random] in [0, 1)
  * @property {() => string} [newCid]
  *
- * @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'closed'} State
- * @typedef {object} Status
- * @property {State} state
- * @property {number} [retryAt] with `waiting`: ms since 1970
- * @property {number} [code] of the close that led here
- * @property {string} [reason] the server's words for it
- *
  * @typedef {{id: string, nick: string, guest?: boolean}} User
  *
  * Events, each with one argument:
@@ -60,7 +37,7 @@ const LOST = 1006;
  * @property {string | undefined} token to keep, or to forget
  * @property {Record<string, any>} limits
  * @property {{room: Room}} joined
- * @property {{room: Room, change: import('./log.js').Change}} log entries came, changed or went
+ * @property {{room: Room, change: import('./entries.js').Change}} log entries came, changed or went
  * @property {{room: Room}} outbox
  * @property {{room: Room, code: string, message: string}} roomError the room cannot be joined
  * @property {{room: Room, why: string, reason?: string, until?: string}} removed
@@ -71,33 +48,6 @@ const LOST = 1006;
  * @property {{code: string, message: string}} error anything else the server refused
  */
 
-/** One room of a client. Read it freely; only the client changes it. */
-export class Room {
-  /** @param {string} asked @param {any[]} outbox */
-  constructor(asked, outbox) {
-    /** The name as it was asked for. */
-    this.asked = asked;
-    /** The server's id for it, once joined. @type {string | undefined} */
-    this.id = undefined;
-    /** What to call it. */
-    this.name = asked;
-    this.log = new RoomLog();
-    this.outbox = new Outbox(outbox);
-    /** Joined on the present connection. */
-    this.joined = false;
-    /** @type {number | undefined} */
-    this.online = undefined;
-    /** Why it cannot be had. @type {{code: string, message: string} | undefined} */
-    this.error = undefined;
-    /** A join is under way because an event was missing. */
-    this.mending = false;
-    /** Wakes the outbox. @type {any} */
-    this.timer = undefined;
-    /** Asks again after a temporary refusal. @type {any} */
-    this.joinTimer = undefined;
-  }
-}
-
 export class Parlor {
   /** @param {Options} options */
   constructor(options) {
@@ -107,49 +57,40 @@ export class Parlor {
       setTimeout: (fn, ms) => globalThis.setTimeout(fn, ms),
       clearTimeout: (id) => globalThis.clearTimeout(id),
     };
-    this.#random = options.random ?? Math.random;
-    this.#newCid = options.newCid ?? randomCid;
     this.#token = options.token;
     this.#nick = options.nick;
+    const owner = {
+      opened: () => this.#hello(),
+      received: (/** @type {any} */ frame) => this.#received(frame),
+      down: (/** @type {number} */ code) => this.#down(code),
+      renew: () => this.#renew(),
+      status: (/** @type {Status} */ status) => this.#statusChanged(status),
+    };
+    const { WebSocket, random = Math.random } = options;
+    this.#connection = new Connection(options.url, owner, { WebSocket, clock: this.#clock, random });
   }
 
   #options;
   #clock;
-  #random;
-  #newCid;
+  #connection;
   /** @type {string | undefined} */
   #token;
   /** The nick the person chose, until the server has taken it. @type {string | undefined} */
   #nick;
+  /** A `nick` frame is on its way. */
+  #nickAsked = false;
   /** @type {Map<string, Room>} by the name asked for */
   #rooms = new Map();
   /** @type {Map<string, Set<(event: any) => void>>} */
   #listeners = new Map();
-  /** @type {any} */
-  #socket = undefined;
-  /** @type {Status} */
-  #status = { state: 'idle' };
   /** @type {User | undefined} */
   #me = undefined;
-  #attempt = 0;
-  #pingMs = PING_MS;
   #frameBytes = 16_384;
-  /** Earliest time to come back, from a `drain` frame. */
-  #drainUntil = 0;
-  /** A token was refused and the connection since has not worked. */
-  #renewed = false;
-  /** A `nick` frame is on its way. */
-  #nickAsked = false;
-  /** @type {any} */
-  #connectTimer = undefined;
-  /** @type {any} */
-  #lifeTimer = undefined;
-  /** @type {any} */
-  #stableTimer = undefined;
+  #lastId = 0;
 
   /** @returns {Status} */
   get status() {
-    return this.#status;
+    return this.#connection.status;
   }
 
   /** @returns {User | undefined} */
@@ -171,27 +112,22 @@ export class Parlor {
 
   /** Connects, unless connected or about to be. After a close for good it starts anew. */
   connect() {
-    if (this.#status.state !== 'idle' && this.#status.state !== 'closed') return;
-    this.#attempt = 0;
-    this.#renewed = false;
-    this.#open();
+    this.#connection.connect();
   }
 
   /** Comes back at once instead of at the end of the wait: "try now", or the `online` event. */
   reconnectNow() {
-    if (this.#status.state === 'waiting') this.#open();
-    else this.probe();
+    this.#connection.reconnectNow();
   }
 
   /** Asks whether the server is still there, for example when a laptop wakes. */
   probe() {
-    if (this.#status.state === 'online') this.#ping();
+    this.#connection.probe();
   }
 
   /** Leaves for good. */
   close() {
-    this.#drop(1000);
-    this.#stop({ state: 'closed', code: 1000 });
+    this.#connection.close();
   }
 
   /**
@@ -201,71 +137,41 @@ export class Parlor {
   join(name) {
     const known = this.#rooms.get(name);
     if (known) return known;
-    const room = new Room(name, this.#options.loadOutbox?.(name) ?? []);
+    const room = new Room(name, this.#options.loadOutbox?.(name) ?? [], {
+      clock: this.#clock,
+      online: () => this.#connection.online,
+      me: () => this.#me,
+      frameBytes: () => this.#frameBytes,
+      write: (frame) => this.#connection.write(frame),
+      writeText: (text) => this.#connection.writeText(text),
+      newCid: this.#options.newCid ?? randomCid,
+      newId: () => (this.#lastId += 1),
+      emit: (type, event) => this.#emit(type, event),
+      save: (items) => this.#options.saveOutbox?.(name, items),
+    });
     this.#rooms.set(name, room);
-    if (this.#status.state === 'online') this.#askJoin(room);
-    this.#expire(room);
+    if (this.#connection.online) room.askJoin();
+    room.expire();
     return room;
   }
 
   /** @param {Room} room */
   leave(room) {
     if (!this.#rooms.delete(room.asked)) return;
-    this.#clock.clearTimeout(room.timer);
-    this.#clock.clearTimeout(room.joinTimer);
-    if (room.joined) this.#write({ op: 'leave', room: room.asked });
-  }
-
-  /**
-   * Queues a message; it goes out as soon as it can, once.
-   *
-   * @param {Room} room
-   * @param {string} text
-   * @returns {string} its cid
-   */
-  send(room, text) {
-    const cid = this.#newCid();
-    room.outbox.push(cid, text, this.#clock.now());
-    this.#pump(room);
-    return cid;
-  }
-
-  /** Tries a failed message again. @param {Room} room @param {string} cid */
-  retry(room, cid) {
-    room.outbox.retry(cid, this.#newCid(), this.#clock.now());
-    this.#pump(room);
-  }
-
-  /** Drops a message that failed or was never tried. @param {Room} room @param {string} cid */
-  discard(room, cid) {
-    room.outbox.discard(cid);
-    this.#pump(room);
+    room.stop();
+    room.giveUp();
+    if (room.joined) this.#connection.write({ op: 'leave', room: room.asked });
   }
 
   /** Asks for another nick; `me` or `nickError` follows, after the next welcome if offline. @param {string} nick */
   setNick(nick) {
     this.#nick = nick;
-    if (this.#status.state === 'online') this.#askNick();
+    if (!this.#connection.online) return;
+    this.#nickAsked = true;
+    this.#connection.write({ op: 'nick', nick });
   }
 
-  // ---- connection ----
-
-  #open() {
-    this.#clock.clearTimeout(this.#connectTimer);
-    const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket;
-    const socket = new WebSocket(this.#options.url, [SUBPROTOCOL]);
-    this.#socket = socket;
-    // A socket that was given up may still speak; only the present one is listened to.
-    const current = (/** @type {(event: any) => void} */ fn) => (/** @type {any} */ event) => {
-      if (this.#socket === socket) fn(event);
-    };
-    socket.onopen = current(() => this.#hello());
-    socket.onmessage = current((event) => this.#received(event.data));
-    socket.onclose = current((event) => this.#closed(event.code || LOST, event.reason));
-    socket.onerror = () => {}; // a close always follows
-    this.#life(WELCOME_MS, () => this.#closed(LOST));
-    this.#setStatus({ ...this.#status, state: 'connecting', retryAt: undefined });
-  }
+  // ---- the connection's owner ----
 
   #hello() {
     /** @type {Record<string, string | null>} */
@@ -273,7 +179,7 @@ export class Parlor {
     for (const room of this.#rooms.values()) {
       if (!room.error) rooms[room.asked] = room.log.cursor;
     }
-    this.#write({
+    this.#connection.write({
       op: 'hello',
       token: this.#token,
       nick: this.#nick,
@@ -283,99 +189,40 @@ export class Parlor {
     });
   }
 
-  /** @param {number} code @param {string} [reason] */
-  #closed(code, reason) {
-    const tooBig = code === 1009;
-    if (tooBig) this.#failLargest();
-    this.#drop(code);
-    let what = verdict(code);
-    if (what === 'renew' && (this.#renewed || this.#token === undefined)) what = 'stop';
-    const cause = { code, reason: reason || undefined };
-    if (what === 'stop') {
-      this.#stop({ state: 'closed', ...cause });
-      return;
-    }
-    if (what === 'renew') {
-      this.#renewed = true;
-      this.#nick ??= this.#me?.nick; // a new guest may keep the old name
-      this.#setToken(undefined);
-    }
-    const now = this.#clock.now();
-    let wait = what === 'later' ? laterMs(this.#attempt, this.#random) : backoffMs(this.#attempt, this.#random);
-    // At once, but only once: a server that cuts us again and again is given time.
-    if (what === 'now' && this.#attempt === 0) wait = 0;
-    wait += Math.max(0, this.#drainUntil - now);
-    this.#drainUntil = 0;
-    this.#attempt += 1;
-    this.#connectTimer = this.#clock.setTimeout(() => this.#open(), wait);
-    this.#setStatus({ state: 'waiting', retryAt: now + wait, ...cause });
-    for (const room of this.#rooms.values()) this.#expire(room);
-  }
-
-  /** Lets the socket go without waiting for it: a dead peer never confirms a close. @param {number} code */
-  #drop(code) {
-    for (const timer of [this.#connectTimer, this.#lifeTimer, this.#stableTimer]) {
-      this.#clock.clearTimeout(timer);
-    }
-    const socket = this.#socket;
-    this.#socket = undefined;
+  /** @param {number} code */
+  #down(code) {
+    if (code === 1009) this.#failLargest();
     this.#nickAsked = false;
-    for (const room of this.#rooms.values()) {
-      this.#clock.clearTimeout(room.timer);
-      this.#clock.clearTimeout(room.joinTimer);
-      room.joined = false;
-      room.mending = false;
-      room.outbox.disconnected();
-    }
-    // A browser may send 1000 and 3000–4999 only.
-    if (socket && socket.readyState <= 1) socket.close(code === DEAD ? DEAD : 1000);
+    for (const room of this.#rooms.values()) room.onDown();
+  }
+
+  #renew() {
+    if (this.#token === undefined) return false;
+    this.#nick ??= this.#me?.nick; // a new guest may keep the old name
+    this.#setToken(undefined);
+    return true;
   }
 
   /** @param {Status} status */
-  #stop(status) {
-    this.#setStatus(status);
-    for (const room of this.#rooms.values()) this.#expire(room);
-  }
-
-  /** @param {Status} status */
-  #setStatus(status) {
-    this.#status = status;
+  #statusChanged(status) {
     this.#emit('status', status);
+    for (const room of this.#rooms.values()) {
+      if (status.state === 'closed') room.giveUp();
+      if (status.state === 'closed' || status.state === 'waiting') room.expire();
+    }
   }
 
-  /** The next sign of life is due in `ms`. @param {number} ms @param {() => void} otherwise */
-  #life(ms, otherwise) {
-    this.#clock.clearTimeout(this.#lifeTimer);
-    this.#lifeTimer = this.#clock.setTimeout(otherwise, ms);
-  }
-
-  #ping() {
-    this.#write({ op: 'ping', t: this.#clock.now() });
-    this.#life(PONG_MS, () => this.#closed(DEAD));
-  }
-
-  /** @param {Record<string, any>} frame @returns {void} */
-  #write(frame) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
-  }
-
-  // ---- frames ----
-
-  /** @param {any} data */
-  #received(data) {
-    const frame = parse(data);
-    if (!frame) return;
-    if (this.#status.state === 'online') this.#life(this.#pingMs, () => this.#ping());
+  /** @param {any} frame */
+  #received(frame) {
     switch (frame.op) {
       case 'welcome':
         return this.#welcome(frame);
       case 'joined':
-        return this.#joined(frame);
+        return (this.#rooms.get(frame.asked) ?? this.#byId(frame.room))?.onJoined(frame);
       case 'error':
         return this.#refused(frame);
       case 'drain':
-        this.#drainUntil = this.#clock.now() + (frame.delay_ms ?? 0);
-        return undefined;
+        return this.#connection.drain(frame.delay_ms ?? 0);
       case 'token':
         this.#nickAsked = false;
         return this.#setToken(frame.token);
@@ -389,19 +236,18 @@ export class Parlor {
     if (!room) return undefined;
     switch (frame.op) {
       case 'event':
-        return this.#event(room, frame);
+        return room.onEvent(frame);
       case 'ack':
-        room.outbox.acked(frame, room.log.seq);
-        return this.#pump(room);
+        return room.onAck(frame);
       case 'gap':
-        return this.#logged(room, room.log.gap(frame));
+        return room.onGap(frame);
+      case 'history':
+        return room.onHistory(frame);
       case 'presence':
         room.online = frame.online;
         return this.#emit('online', { room });
       case 'removed':
-        room.joined = false;
-        room.error = { code: `REMOVED_${String(frame.why).toUpperCase()}`, message: frame.reason ?? '' };
-        return this.#emit('removed', { ...frame, room });
+        return room.onRemoved(frame);
       default:
         return undefined; // unknown ops are for later clients
     }
@@ -410,51 +256,13 @@ export class Parlor {
   /** @param {any} frame */
   #welcome(frame) {
     this.#me = frame.user;
-    this.#pingMs = frame.ping_ms ?? PING_MS;
     this.#frameBytes = frame.limits?.frame ?? this.#frameBytes;
-    this.#renewed = false;
     if (frame.token !== undefined) this.#setToken(frame.token);
-    this.#life(this.#pingMs, () => this.#ping());
-    this.#stableTimer = this.#clock.setTimeout(() => {
-      this.#attempt = 0;
-    }, STABLE_MS);
-    this.#setStatus({ state: 'online' });
+    this.#connection.welcomed(frame.ping_ms);
     if (frame.limits) this.#emit('limits', frame.limits);
     this.#emit('me', frame.user);
     // `hello` carried the wish; the token may have won over it, or it was refused (an error follows).
     if (this.#nick === frame.user.nick) this.#nick = undefined;
-  }
-
-  /** @param {any} frame */
-  #joined(frame) {
-    const room = this.#rooms.get(frame.asked) ?? this.#byId(frame.room);
-    if (!room) return;
-    room.id = frame.room;
-    room.name = frame.name ?? room.asked;
-    room.online = frame.online ?? room.online;
-    room.joined = true;
-    room.mending = false;
-    room.error = undefined;
-    for (const event of frame.events ?? []) room.outbox.settle(event);
-    const change = room.log.join(frame);
-    room.outbox.joined({ seq: room.log.seq, gen: room.log.gen, user: this.#me?.id ?? '' });
-    this.#emit('joined', { room });
-    this.#logged(room, change);
-    this.#pump(room);
-  }
-
-  /** @param {Room} room @param {any} frame */
-  #event(room, frame) {
-    const change = room.log.event(frame);
-    if (change.hole) {
-      // The server promised no holes. Ask again from where we are, and pass over the rest until then.
-      if (!room.mending) this.#askJoin(room);
-      room.mending = true;
-      return;
-    }
-    room.outbox.settle(frame);
-    this.#logged(room, change);
-    this.#pump(room);
   }
 
   /** @param {any} frame */
@@ -472,19 +280,8 @@ export class Parlor {
   #refused(frame) {
     const error = { code: frame.code, message: frame.message ?? '' };
     const room = this.#rooms.get(frame.room) ?? this.#byId(frame.room);
-    if (room && frame.cid !== undefined) {
-      room.outbox.refused(frame, this.#clock.now());
-      this.#pump(room);
-    } else if (room && isTemporary(frame.code)) {
-      if (room.joined && !room.mending) return;
-      this.#clock.clearTimeout(room.joinTimer);
-      room.joinTimer = this.#clock.setTimeout(() => this.#askJoin(room), frame.retry_after_ms ?? 1_000);
-    } else if (room && (!room.joined || room.mending)) {
-      room.joined = false;
-      room.mending = false;
-      room.error = error;
-      this.#emit('roomError', { room, ...error });
-    } else if (this.#nickAsked || frame.code === 'NICK_INVALID' || frame.code === 'NICK_TAKEN') {
+    if (room?.onError(frame)) return;
+    if (this.#nickAsked || frame.code === 'NICK_INVALID' || frame.code === 'NICK_TAKEN') {
       this.#nickAsked = false;
       this.#nick = undefined;
       this.#emit('nickError', error);
@@ -493,82 +290,16 @@ export class Parlor {
     }
   }
 
-  // ---- asking ----
-
-  /** @param {Room} room */
-  #askJoin(room) {
-    this.#write({ op: 'join', room: room.asked, after: room.log.cursor ?? undefined });
-  }
-
-  #askNick() {
-    this.#nickAsked = true;
-    this.#write({ op: 'nick', nick: this.#nick });
-  }
-
-  /** Sends what may go out now, and comes back when more may. @param {Room} room */
-  #pump(room) {
-    const online = this.#status.state === 'online' && room.joined && !room.mending;
-    if (!online) {
-      this.#expire(room);
-      return;
-    }
-    this.#clock.clearTimeout(room.timer);
-    const now = this.#clock.now();
-    const me = this.#me;
-    for (;;) {
-      const { item, again } = room.outbox.next(now);
-      if (again !== undefined) room.timer = this.#clock.setTimeout(() => this.#pump(room), again - now);
-      if (!item || !me) break;
-      room.outbox.attempt(item, { seq: room.log.seq, gen: room.log.gen, user: me.id, now });
-      const frame = JSON.stringify({
-        op: 'send',
-        room: room.asked,
-        cid: item.cid,
-        text: item.text,
-        since: item.since,
-      });
-      if (new TextEncoder().encode(frame).length > this.#frameBytes) {
-        room.outbox.fail(item.cid, 'TEXT_TOO_LONG');
-        continue;
-      }
-      this.#socket.send(frame);
-      // The next one waits for the answer; `next` says when to stop waiting.
-    }
-    this.#outboxChanged(room);
-  }
-
-  /** Without a connection messages wait, but not for ever. @param {Room} room */
-  #expire(room) {
-    this.#clock.clearTimeout(room.timer);
-    const now = this.#clock.now();
-    const again = room.outbox.expire(now);
-    if (again !== undefined) room.timer = this.#clock.setTimeout(() => this.#expire(room), again - now);
-    this.#outboxChanged(room);
-  }
-
-  /** Close 1009 does not say which message was too big; the largest on its way is the one. */
+  /** Close 1009 does not say which frame was too big; the one with the largest text is it. */
   #failLargest() {
     let largest;
     for (const room of this.#rooms.values()) {
       const item = room.outbox.inFlight;
-      if (item && (!largest || item.text.length > largest.item.text.length)) largest = { room, item };
+      if (!item) continue;
+      const length = item.text?.length ?? 0;
+      if (!largest || length > largest.length) largest = { room, item, length };
     }
     largest?.room.outbox.fail(largest.item.cid, 'TEXT_TOO_LONG');
-  }
-
-  // ---- telling ----
-
-  /** @param {Room} room @param {import('./log.js').Change} change */
-  #logged(room, change) {
-    if (change.reset || change.added.length || change.changed.length || change.dropped.length) {
-      this.#emit('log', { room, change });
-    }
-  }
-
-  /** @param {Room} room */
-  #outboxChanged(room) {
-    this.#options.saveOutbox?.(room.asked, room.outbox.save());
-    this.#emit('outbox', { room });
   }
 
   /** @param {string | undefined} token */
@@ -591,16 +322,6 @@ export class Parlor {
    */
   #emit(type, event) {
     for (const listener of this.#listeners.get(type) ?? []) listener(event);
-  }
-}
-
-/** A frame we cannot read is left alone. @param {any} data @returns {any} */
-function parse(data) {
-  try {
-    const frame = JSON.parse(data);
-    return frame !== null && typeof frame === 'object' ? frame : undefined;
-  } catch {
-    return undefined;
   }
 }
 

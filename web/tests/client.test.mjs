@@ -1,70 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Parlor } from '../client/parlor.js';
-import { FakeClock, fakeWebSocket } from './fakes.mjs';
-
-const ME = { id: 'u_me', nick: 'Ann', guest: true };
-const TS = '2026-11-23T07:00:00.000Z';
-
-function message(seq, text, extra = {}) {
-  return { seq, ts: TS, kind: 'message', from: { id: 'u_bo', nick: 'Bo' }, cid: `c${seq}`, text, ...extra };
-}
-
-/** A client, its fakes, and the frames a healthy server would answer with. */
-function setup(options = {}) {
-  const clock = new FakeClock();
-  const { FakeWebSocket, sockets } = fakeWebSocket();
-  const seen = [];
-  const saved = new Map();
-  let cids = 0;
-  const client = new Parlor({
-    url: 'ws://parlor.test/ws',
-    WebSocket: FakeWebSocket,
-    clock,
-    random: () => 0.5,
-    newCid: () => `cid${++cids}`,
-    saveOutbox: (room, items) => saved.set(room, structuredClone(items)),
-    ...options,
-  });
-  for (const type of ['status', 'token', 'log', 'roomError', 'nickError', 'removed']) {
-    client.on(type, (event) => seen.push([type, event]));
-  }
-  const t = {
-    client,
-    clock,
-    sockets,
-    seen,
-    saved,
-    get socket() {
-      return sockets.at(-1);
-    },
-    welcome(extra = {}) {
-      t.socket.push({ op: 'welcome', v: 1, session: 's', user: ME, token: 'tok', server_time: TS, ping_ms: 25000, limits: {}, ...extra });
-    },
-    joined(extra = {}) {
-      t.socket.push({ op: 'joined', room: 'general', asked: 'general', name: 'general', gen: 'g1', head: 0, oldest: 1, events: [], settings: {}, you: {}, online: 1, ...extra });
-    },
-    /** Connects and joins `general` at `head` with nothing to show. */
-    online(head = 10) {
-      const room = client.join('general');
-      client.connect();
-      t.socket.accept();
-      t.welcome();
-      t.joined({ head });
-      return room;
-    },
-    /** Comes back after a loss. */
-    back(joined) {
-      t.clock.advance(30_000);
-      t.socket.accept();
-      t.welcome();
-      t.joined(joined);
-    },
-    texts: (room) => room.log.entries.map((e) => (e.type === 'gap' ? `gap ${e.from}-${e.to}` : e.text)),
-    state: () => client.status.state,
-  };
-  return t;
-}
+import { ME, TS, message, setup } from './setup.mjs';
 
 test('hello carries what is known, and null for a room never seen', () => {
   const t = setup({ token: 'old', lang: 'zh-CN', client: 'test/1' });
@@ -145,7 +81,7 @@ test('edits and deletions change the message they name', () => {
 test('a message keeps cid and since through every retry', () => {
   const t = setup();
   const room = t.online(10);
-  t.client.send(room, 'hi');
+  room.send('hi');
   assert.deepEqual(t.socket.of('send'), [{ op: 'send', room: 'general', cid: 'cid1', text: 'hi', since: 10 }]);
   t.socket.push({ op: 'event', room: 'general', ...message(11, 'other') });
   t.socket.drop();
@@ -160,11 +96,11 @@ test('a message keeps cid and since through every retry', () => {
 test('an event that comes before its ack, or instead of it, settles the message', () => {
   const t = setup();
   const room = t.online(10);
-  t.client.send(room, 'hi');
+  room.send('hi');
   t.socket.push({ op: 'event', room: 'general', ...message(11, 'hi', { from: ME, cid: 'cid1' }) });
   t.socket.push({ op: 'ack', room: 'general', cid: 'cid1', seq: 11, ts: TS });
   assert.deepEqual(room.outbox.items, []);
-  t.client.send(room, 'again');
+  room.send('again');
   t.socket.drop();
   t.back({ head: 12, events: [message(12, 'again', { from: ME, cid: 'cid2' })] });
   assert.deepEqual(room.outbox.items, []);
@@ -174,8 +110,8 @@ test('an event that comes before its ack, or instead of it, settles the message'
 test('messages go out one at a time, so that a refusal cannot change their order', () => {
   const t = setup();
   const room = t.online();
-  t.client.send(room, 'one');
-  t.client.send(room, 'two');
+  room.send('one');
+  room.send('two');
   assert.deepEqual(t.socket.of('send').map((f) => f.text), ['one']);
   t.socket.push({ op: 'error', room: 'general', cid: 'cid1', code: 'RATE_LIMITED', message: '', retry_after_ms: 700 });
   t.clock.advance(699);
@@ -190,7 +126,7 @@ for (const code of ['SLOW_MODE', 'UNAVAILABLE']) {
   test(`${code} is tried again for ten minutes, then given back`, () => {
     const t = setup();
     const room = t.online();
-    t.client.send(room, 'hi');
+    room.send('hi');
     for (let i = 0; i < 61; i += 1) {
       t.socket.push({ op: 'error', room: 'general', cid: 'cid1', code, message: '', retry_after_ms: 10_000 });
       t.clock.advance(10_000);
@@ -199,7 +135,7 @@ for (const code of ['SLOW_MODE', 'UNAVAILABLE']) {
     assert.equal(t.socket.of('send').length, 60);
     assert.equal(room.outbox.items[0].state, 'failed');
     assert.equal(room.outbox.items[0].code, 'TIMED_OUT');
-    t.client.retry(room, 'cid1');
+    room.retry('cid1');
     assert.deepEqual(t.socket.of('send').at(-1), { op: 'send', room: 'general', cid: 'cid1', text: 'hi', since: 10 });
   });
 }
@@ -208,12 +144,12 @@ for (const code of ['TEXT_INVALID', 'FILTERED', 'A_CODE_OF_THE_FUTURE']) {
   test(`${code} fails the message and lets the next one go`, () => {
     const t = setup();
     const room = t.online();
-    t.client.send(room, 'bad');
-    t.client.send(room, 'good');
+    room.send('bad');
+    room.send('good');
     t.socket.push({ op: 'error', room: 'general', cid: 'cid1', code, message: 'no' });
     assert.equal(room.outbox.find('cid1').state, 'failed');
     assert.deepEqual(t.socket.of('send').map((f) => f.text), ['bad', 'good']);
-    t.client.discard(room, 'cid1');
+    room.discard('cid1');
     assert.equal(room.outbox.find('cid1'), undefined);
   });
 }
@@ -221,11 +157,11 @@ for (const code of ['TEXT_INVALID', 'FILTERED', 'A_CODE_OF_THE_FUTURE']) {
 test('a message whose cid has expired gets a new one only when its author says so', () => {
   const t = setup();
   const room = t.online();
-  t.client.send(room, 'hi');
+  room.send('hi');
   t.socket.push({ op: 'error', room: 'general', cid: 'cid1', code: 'CID_EXPIRED', message: '' });
   t.clock.advance(20_000);
   assert.deepEqual(t.socket.of('send').map((f) => f.cid), ['cid1']);
-  t.client.retry(room, 'cid1');
+  room.retry('cid1');
   assert.deepEqual(t.socket.of('send').map((f) => f.cid), ['cid1', 'cid2']);
 });
 
@@ -233,7 +169,7 @@ test('what was typed offline goes out after the join, with the since of then', (
   const t = setup();
   const room = t.online(10);
   t.socket.drop();
-  t.client.send(room, 'offline');
+  room.send('offline');
   t.back({ head: 11, events: [message(11, 'missed')] });
   assert.deepEqual(t.socket.of('send'), [{ op: 'send', room: 'general', cid: 'cid1', text: 'offline', since: 11 }]);
 });
@@ -241,11 +177,11 @@ test('what was typed offline goes out after the join, with the since of then', (
 test('a message never tried can be taken back, one on its way cannot', () => {
   const t = setup();
   const room = t.online(10);
-  t.client.send(room, 'on its way');
-  t.client.send(room, 'behind it');
+  room.send('on its way');
+  room.send('behind it');
   t.socket.drop();
-  t.client.discard(room, 'cid1');
-  t.client.discard(room, 'cid2');
+  room.discard('cid1');
+  room.discard('cid2');
   assert.deepEqual(room.outbox.items.map((i) => i.cid), ['cid1']);
 });
 
@@ -254,14 +190,14 @@ test('a room one is removed from says why and is left alone', () => {
   const room = t.online();
   t.socket.push({ op: 'removed', room: 'general', why: 'kick', reason: 'spam' });
   assert.deepEqual(room.error, { code: 'REMOVED_KICK', message: 'spam' });
-  t.client.send(room, 'hi');
+  room.send('hi');
   assert.deepEqual(t.socket.of('send'), []);
 });
 
 test('nobody waits for a connection longer than ten minutes', () => {
   const t = setup();
   const room = t.client.join('general');
-  t.client.send(room, 'hi');
+  room.send('hi');
   t.clock.advance(10 * 60_000);
   assert.equal(room.outbox.items[0].state, 'failed');
   assert.equal(t.saved.get('general')[0].state, 'failed');
@@ -269,7 +205,7 @@ test('nobody waits for a connection longer than ten minutes', () => {
 
 test('a reload keeps the outbox: same cid, same since', () => {
   const before = setup();
-  before.client.send(before.online(10), 'hi');
+  before.online(10).send('hi');
   const t = setup({ loadOutbox: () => before.saved.get('general') });
   t.online(20);
   assert.deepEqual(t.socket.of('send'), [{ op: 'send', room: 'general', cid: 'cid1', text: 'hi', since: 10 }]);
@@ -283,7 +219,7 @@ test('a saved outbox that makes no sense is left behind', () => {
 test('a room whose numbers began anew is searched from its first event', () => {
   const t = setup();
   const room = t.online(10);
-  t.client.send(room, 'hi');
+  room.send('hi');
   t.socket.drop();
   t.back({ gen: 'g2', head: 3, gap: { reset: true }, events: [message(3, 'x')] });
   assert.equal(t.socket.of('send')[0].since, 0);
@@ -292,7 +228,7 @@ test('a room whose numbers began anew is searched from its first event', () => {
 test('another user never repeats what the first one may have sent', () => {
   const t = setup();
   const room = t.online(10);
-  t.client.send(room, 'hi');
+  room.send('hi');
   t.socket.drop();
   t.clock.advance(30_000);
   t.socket.accept();
@@ -416,8 +352,8 @@ test('close 4008 comes back later, 4013 at once but not twice in a row', () => {
 test('close 1009 fails the message on its way and never repeats it', () => {
   const t = setup();
   const room = t.online();
-  t.client.send(room, 'big');
-  t.client.send(room, 'small');
+  room.send('big');
+  room.send('small');
   t.socket.drop(1009);
   assert.equal(room.outbox.find('cid1').code, 'TEXT_TOO_LONG');
   t.back({ head: 10 });
@@ -427,8 +363,8 @@ test('close 1009 fails the message on its way and never repeats it', () => {
 test('a frame over the limit is not even tried', () => {
   const t = setup();
   const room = t.online();
-  t.client.send(room, '字'.repeat(6000));
-  t.client.send(room, 'ok');
+  room.send('字'.repeat(6000));
+  room.send('ok');
   assert.deepEqual(t.socket.of('send').map((f) => f.text), ['ok']);
   assert.equal(room.outbox.find('cid1').code, 'TEXT_TOO_LONG');
 });
@@ -507,7 +443,7 @@ test('a join refused for now is asked again, whatever is typed meanwhile', () =>
   t.socket.accept();
   t.welcome();
   t.socket.push({ op: 'error', room: 'general', code: 'UNAVAILABLE', message: '', retry_after_ms: 2000 });
-  t.client.send(room, 'hi');
+  room.send('hi');
   t.clock.advance(2000);
   assert.deepEqual(t.socket.of('join'), [{ op: 'join', room: 'general' }]);
 });
