@@ -120,8 +120,7 @@ function setReactions(body, chips) {
     const chip = /** @type {HTMLElement} */ (old.get(emoji) ?? makeButton('chip', '', { emoji }));
     chip.tabIndex = -1; // reached with the arrow keys, see actions.js
     chip.setAttribute('aria-pressed', String(mine));
-    const label = `${emoji} ${count}`;
-    if (chip.textContent !== label) chip.textContent = label;
+    if (chip.textContent !== `${emoji} ${count}`) chip.replaceChildren(make('span', 'emoji', emoji), ` ${count}`);
     return chip;
   });
   for (const node of old.values()) if (!nodes.includes(/** @type {HTMLElement} */ (node))) node.remove();

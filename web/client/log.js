@@ -280,15 +280,16 @@ export class RoomLog {
       this.low = seqOf(this.entries[0]);
     }
     if (top === over) return;
-    // One more, because a gap takes their place.
-    const dropped = this.entries.slice(top - over - 1);
-    this.#remove(dropped, change);
-    const last = this.entries.at(-1);
-    if (last?.type === 'gap') {
-      last.to = this.seq;
-      change.changed.push(last);
-    } else {
-      this.#insertGap(seqOf(dropped[0]), this.seq, change);
+    const dropped = this.entries.slice(top - over);
+    const before = this.entries.at(top - over - 1);
+    if (before?.type === 'gap') {
+      this.#remove(dropped, change);
+      before.to = this.seq;
+      change.changed.push(before);
+    } else if (before) {
+      // One more, because a gap takes their place.
+      this.#remove([before, ...dropped], change);
+      this.#insertGap(before.seq, this.seq, change);
     }
   }
 
