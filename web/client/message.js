@@ -37,7 +37,7 @@ export function messageOf(event, asOf) {
     text: event.text ?? '',
     edited: event.edited_at,
     deleted: event.deleted === true,
-    reactions: counts(event),
+    reactions: event.deleted === true ? new Map() : counts(event),
     stale: false,
     versions: { text: asOf, reactions: asOf, emoji: new Map() },
   };
@@ -62,6 +62,7 @@ export function refresh(entry, event, asOf) {
       entry.edited = event.edited_at;
     }
   }
+  if (entry.deleted) return shown(entry) !== before;
   const fresh = counts(event);
   for (const emoji of new Set([...entry.reactions.keys(), ...versions.emoji.keys()])) {
     if (asOf >= versionOf(versions, emoji)) continue;
@@ -98,7 +99,7 @@ export function change(entry, event) {
       entry.versions.text = event.seq;
       break;
     case 'reaction':
-      if (event.seq <= versionOf(entry.versions, event.emoji)) break;
+      if (entry.deleted || event.seq <= versionOf(entry.versions, event.emoji)) break;
       if (event.count > 0) entry.reactions.set(event.emoji, event.count);
       else entry.reactions.delete(event.emoji);
       entry.versions.emoji.set(event.emoji, event.seq);
@@ -113,6 +114,7 @@ function blank(entry) {
   entry.deleted = true;
   entry.text = '';
   entry.edited = undefined;
+  entry.reactions = new Map();
 }
 
 /** @param {Versions} versions @param {string} emoji */

@@ -62,6 +62,7 @@ class Owner {
       if (later.kind === 'reaction') counts.set(later.emoji, later.count);
     }
     if (event.deleted) Object.assign(event, { text: undefined, edited_at: undefined });
+    if (event.deleted) counts.clear();
     event.reactions = Object.fromEntries([...counts].filter(([, count]) => count > 0));
     return event;
   }
