@@ -48,9 +48,11 @@ pub mod log {
         tonic::include_proto!("parlor.log.v1");
 
         /// The newest [`Commit::format`] that this build folds.
-        pub const COMMIT_FORMAT: u32 = 1;
+        pub const COMMIT_FORMAT: u32 = 2;
         /// The newest [`Installation::format`] that this build reads.
         pub const INSTALLATION_FORMAT: u32 = 1;
+        /// The newest `format` of the other values of the store that this build reads.
+        pub const VALUE_FORMAT: u32 = 1;
     }
 }
 

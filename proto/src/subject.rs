@@ -51,6 +51,16 @@ impl Subjects {
         format!("{}.out.{pp}.{}", self.prefix, room.subject_token())
     }
 
+    /// Heads of the rooms of a partition that changed lately.
+    pub fn heads(&self, pp: PartitionId) -> String {
+        format!("{}.heads.{pp}", self.prefix)
+    }
+
+    /// Heads of all partitions.
+    pub fn heads_all(&self) -> String {
+        format!("{}.heads.*", self.prefix)
+    }
+
     /// Announcements of ownership.
     pub fn owners(&self) -> String {
         format!("{}.own", self.prefix)

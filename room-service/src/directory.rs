@@ -28,6 +28,17 @@ impl Directory {
         }
     }
 
+    /// Takes rooms as a listing found them; what is known to be newer stays.
+    pub(crate) fn list(&self, pp: PartitionId, summaries: Vec<(RoomId, Summary)>) {
+        let mut rooms = self.rooms.write();
+        for (room, summary) in summaries {
+            let known = rooms.get(&room).map_or(0, |(_, known)| known.head);
+            if known <= summary.head {
+                rooms.insert(room, (pp, summary));
+            }
+        }
+    }
+
     /// Replaces all rooms of a partition.
     pub(crate) fn replace(
         &self,

@@ -3,19 +3,24 @@
 
 mod body_tag;
 mod charges;
+pub(crate) mod codec;
 mod dedupe;
 mod draft;
+mod ledger;
+mod page;
 mod partition;
 mod queue;
 mod rate;
 mod record;
 mod room;
+mod value;
 
 pub use body_tag::BodyTagger;
-pub use partition::{Batch, Committed, Partition, Rules, Submission};
+pub use partition::{Asked, Batch, Committed, Partition, Question, Rules, Submission};
+pub(crate) use partition::{Fetched, Load, Loaded, Put, Putting, Resolved};
 pub use rate::NewRooms;
 pub use record::FoldError;
-pub(crate) use record::decode;
+pub(crate) use record::{decode, encode};
 pub use room::Summary;
 
 /// The time an input is handled at.

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_appends: Counter,
     pub(crate) stale_requests: Counter,
     pub(crate) deposed: Counter,
+    pub(crate) puts: Counter,
+    pub(crate) broken_rooms: Counter,
     pub(crate) partitions_owned: Gauge,
     acked: Counter,
     repeated: Counter,
@@ -47,6 +49,8 @@ impl Metrics {
             refused_appends: Counter::default(),
             stale_requests: Counter::default(),
             deposed: Counter::default(),
+            puts: Counter::default(),
+            broken_rooms: Counter::default(),
             partitions_owned: Gauge::default(),
             acked: answer("acked"),
             repeated: answer("repeated"),
@@ -78,6 +82,10 @@ impl Metrics {
         registry.register("stale_requests", help, metrics.stale_requests.clone());
         let help = "Partitions lost to another owner";
         registry.register("deposed", help, metrics.deposed.clone());
+        let help = "Values put into the store";
+        registry.register("puts", help, metrics.puts.clone());
+        let help = "Rooms found that cannot be served, because a value of theirs is damaged";
+        registry.register("broken_rooms", help, metrics.broken_rooms.clone());
         let help = "Partitions this process owns";
         registry.register("partitions_owned", help, metrics.partitions_owned.clone());
         metrics

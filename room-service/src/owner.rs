@@ -2,19 +2,23 @@
 //!
 //! One task, one append in flight, fenced by the sequence of the last record folded. While an append is
 //! under way requests gather and become the next commit: that is the whole of group commit. No answer
-//! leaves before the log has confirmed the state it was made from.
+//! leaves before the log has confirmed the state it was made from. Reading from the store and putting
+//! there happens beside the loop, in tasks that report to it.
 
 mod asker;
+mod background;
 mod catch_up;
+mod checkpoint;
 mod claim;
 mod inbox;
+mod loads;
 mod requests;
 mod supervisor;
 
 use std::{sync::Arc, time::Duration};
 
 use broker::{Append, Broker};
-use proto::{PartitionId, RoomId, bus::v1::Read};
+use proto::PartitionId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, trace_span};
@@ -24,6 +28,7 @@ use crate::{
     service::Shared,
 };
 use asker::Asker;
+use background::{Background, Done};
 use inbox::Inbox;
 
 pub(crate) use supervisor::supervise;
@@ -33,22 +38,19 @@ pub(crate) use supervisor::supervise;
 const CONFIRMED_FOR: Duration = Duration::from_millis(500);
 /// Requests that waited longer are dropped: their gateway has retried.
 const STALE_AFTER: Duration = Duration::from_secs(1);
+/// How often values are put, and heads told every fourth time.
+const TICK: Duration = Duration::from_millis(250);
+/// At its end an owner answers what was received for no longer than this.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Why an owner stopped.
 pub(crate) enum End {
-    /// The process shuts down; everything received was answered.
+    /// It was told to; everything received was answered.
     Stopped,
     /// The log shows another owner; everybody who waited was sent there.
     Deposed,
-    /// A record cannot be folded: this process cannot own the partition.
+    /// Log or store are not to be used as they are: this process cannot own the partition.
     Unfoldable(FoldError),
-}
-
-/// A read that waits for the log's confirmation.
-struct WaitingRead {
-    asker: Asker,
-    room: RoomId,
-    read: Read,
 }
 
 /// The owner of a partition under one epoch.
@@ -58,32 +60,57 @@ pub(crate) struct Owner<B: Broker> {
     shared: Arc<Shared<B>>,
     partition: Partition<Asker>,
     inbox: Inbox<B::Subscription>,
-    reads: Vec<WaitingRead>,
+    background: Background<B>,
     /// When the log operation began that last found nothing beyond what is folded.
     confirmed_at: Option<Instant>,
+    next_tick: Instant,
+    ticks: u64,
     shutdown: CancellationToken,
 }
 
 impl<B: Broker> Owner<B> {
-    /// Serves the partition until it is deposed or the process shuts down.
+    /// Serves the partition until it is deposed or told to stop.
     async fn run(mut self) -> End {
+        match self.serve().await {
+            Ok(()) => End::Stopped,
+            Err(end) => end,
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), End> {
+        let mut stop_by = None;
         loop {
-            let stopping = self.shutdown.is_cancelled();
+            if self.shutdown.is_cancelled() {
+                stop_by.get_or_insert_with(|| Instant::now() + LAST_ANSWERS);
+            }
             self.take_in();
-            match self.step().await {
-                Ok(()) => {}
-                Err(end) => return end,
+            while let Some(done) = self.background.try_next() {
+                self.done(done).await?;
             }
-            if stopping {
-                return End::Stopped;
+            if self.next_tick <= Instant::now() {
+                self.tick().await;
             }
-            if self.partition.is_idle() && self.reads.is_empty() {
-                tokio::select! {
-                    () = self.shutdown.cancelled() => {}
-                    open = self.inbox.fill() => if !open { return End::Stopped },
-                }
+            self.start_work();
+            self.step().await?;
+            let is_idle = self.partition.is_idle() && self.inbox.is_empty();
+            if stop_by.is_some_and(|by| is_idle || by <= Instant::now()) {
+                return Ok(());
+            }
+            if is_idle {
+                self.wait().await?;
             }
         }
+    }
+
+    /// Waits for something to do.
+    async fn wait(&mut self) -> Result<(), End> {
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            open = self.inbox.fill() => if !open { return Err(End::Stopped) },
+            done = self.background.next() => self.done(done).await?,
+            () = tokio::time::sleep_until(self.next_tick) => {}
+        }
+        Ok(())
     }
 
     /// One commit, or one look at the log, with all that waits for it.
@@ -93,15 +120,17 @@ impl<B: Broker> Owner<B> {
         if batch.record.is_some() {
             return self.append(batch).await;
         }
-        if batch.is_empty() && self.reads.is_empty() {
+        if batch.is_empty() && !self.partition.has_questions() {
             return Ok(());
         }
         if !self.is_confirmed() {
             return self.catch_up(Some(batch)).await;
         }
-        let done = self.partition.committed(batch, self.partition.folded());
+        let done = self
+            .partition
+            .committed(batch, self.partition.folded(), now);
         self.carry_out(done.map_err(End::Unfoldable)?).await;
-        self.answer_reads().await;
+        self.answer().await;
         Ok(())
     }
 
@@ -109,14 +138,9 @@ impl<B: Broker> Owner<B> {
         let record = batch.record.clone().unwrap_or_default();
         let span = commit_span(self.pp, &batch);
         let started = Instant::now();
-        self.shared
-            .metrics
-            .commit_bytes
-            .observe(record.len() as f64);
-        self.shared
-            .metrics
-            .commit_events
-            .observe(batch.events as f64);
+        let metrics = &self.shared.metrics;
+        metrics.commit_bytes.observe(record.len() as f64);
+        metrics.commit_events.observe(batch.events as f64);
         let expected = self.partition.folded();
         let append = self
             .shared
@@ -130,13 +154,14 @@ impl<B: Broker> Owner<B> {
             .observe(started.elapsed().as_secs_f64());
         match outcome {
             Append::Written(log_seq) if log_seq == expected + 1 => {
-                self.confirmed_at = Some(started);
+                self.confirmed(started);
+                let now = self.shared.clock.now();
                 let done = self
                     .partition
-                    .committed(batch, log_seq)
+                    .committed(batch, log_seq, now)
                     .map_err(End::Unfoldable)?;
                 self.carry_out(done).await;
-                self.answer_reads().await;
+                self.answer().await;
                 Ok(())
             }
             Append::Written(_) | Append::Conflict { .. } | Append::Unclear => {
@@ -155,16 +180,18 @@ impl<B: Broker> Owner<B> {
         }
     }
 
+    /// The log operation that began at `started` found nothing beyond what is folded.
+    fn confirmed(&mut self, started: Instant) {
+        self.confirmed_at = Some(started);
+        self.shared.cluster.confirmed(self.pp);
+    }
+
     /// Whether what is folded was the end of the log a short while ago, and holds what readers have.
     fn is_confirmed(&self) -> bool {
         let fresh = self
             .confirmed_at
             .is_some_and(|at| at.elapsed() <= CONFIRMED_FOR);
-        fresh
-            && self
-                .reads
-                .iter()
-                .all(|read| read.read.min_seq <= self.partition.head(&read.room))
+        fresh && !self.partition.lacks_what_is_asked()
     }
 
     /// Answers, publishes, and keeps the directory true; the directory first, so that a listing after an
@@ -179,7 +206,7 @@ impl<B: Broker> Owner<B> {
             let subject = self.shared.subjects.outbound(self.pp, &room);
             let trace = traces.get(&room).map(String::as_str);
             if let Err(error) = self.shared.broker.publish(&subject, payload, trace).await {
-                // Gateways notice the hole and read it from here.
+                // Gateways notice the hole, by the next event or by the room's head, and read it.
                 debug!(partition.id = %self.pp, error = %error, "fan-out was not published");
             }
         }
@@ -191,9 +218,6 @@ impl<B: Broker> Owner<B> {
         self.take_in();
         for (asker, answer) in self.partition.give_up(batch, epoch) {
             self.reply(asker, answer).await;
-        }
-        for waiting in std::mem::take(&mut self.reads) {
-            self.reply(waiting.asker, requests::not_owner(epoch)).await;
         }
         End::Deposed
     }

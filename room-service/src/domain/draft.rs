@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use proto::{
     RoomId,
-    log::v1::{Event, Message, RoomEvents, event::Kind},
+    log::v1::{Event, RoomEvents, event::Kind},
 };
 
 use super::{
-    dedupe,
+    page::{size, targets},
     partition::Submission,
-    room::{self, Room},
+    room::Room,
 };
 
 /// The rooms of a commit in the making.
@@ -25,15 +25,33 @@ struct DraftRoom {
     events: RoomEvents,
     head: u64,
     last_ts_ms: u64,
-    cids: HashSet<String>,
+    cids: HashSet<(String, String)>,
+    /// Seqs of earlier events that this batch changes.
+    touched: HashSet<u64>,
+}
+
+/// What makes an event of a submission.
+pub(super) struct Placing {
+    pub(super) kind: Kind,
+    pub(super) body_tag: u64,
+    pub(super) unix_ms: u64,
 }
 
 impl Draft {
     /// Whether this batch holds an event of the same user and cid.
     pub(super) fn holds(&self, room: &RoomId, user: &str, cid: &str) -> bool {
+        // The pair is owned by the set; a lookup by parts would need a key type of its own.
         self.rooms
             .get(room)
-            .is_some_and(|draft| draft.cids.contains(&dedupe::key(user, cid)))
+            .is_some_and(|draft| draft.cids.contains(&(user.to_owned(), cid.to_owned())))
+    }
+
+    /// Whether this batch makes or changes the event: whoever builds on it waits for the outcome.
+    pub(super) fn touches(&self, room: &RoomId, seq: u64) -> bool {
+        self.rooms.get(room).is_some_and(|draft| {
+            let first = draft.events.events.first().map_or(u64::MAX, |e| e.seq);
+            draft.touched.contains(&seq) || (first..=draft.head).contains(&seq)
+        })
     }
 
     /// The head of a room with the events of this batch; `None` when it has none in it.
@@ -46,8 +64,7 @@ impl Draft {
         &mut self,
         submission: &Submission<T>,
         room: Option<&Room>,
-        body_tag: u64,
-        unix_ms: u64,
+        placing: Placing,
         draw_gen: impl FnOnce() -> String,
     ) -> (u64, u64) {
         let send = &submission.send;
@@ -59,22 +76,20 @@ impl Draft {
                 DraftRoom::of(submission, room, draw_gen)
             });
         let from = send.from.clone().unwrap_or_default();
-        draft.cids.insert(dedupe::key(&from.id, &send.cid));
+        draft.cids.insert((from.id.clone(), send.cid.clone()));
         draft.head += 1;
-        draft.last_ts_ms = draft.last_ts_ms.max(unix_ms);
-        let message = Message {
-            text: send.text.clone(),
-            reply_to: send.reply_to,
-        };
+        draft.last_ts_ms = draft.last_ts_ms.max(placing.unix_ms);
         let event = Event {
             seq: draft.head,
             ts_ms: draft.last_ts_ms,
             from: Some(from),
             cid: send.cid.clone(),
-            body_tag,
-            kind: Some(Kind::Message(message)),
+            body_tag: placing.body_tag,
+            kind: Some(placing.kind),
+            ..Event::default()
         };
-        self.bytes += room::size(&event);
+        self.bytes += size(&event);
+        draft.touched.extend(targets(&event));
         draft.events.events.push(event);
         (draft.head, draft.last_ts_ms)
     }
@@ -111,6 +126,7 @@ impl DraftRoom {
             head: room.map_or(0, |room| room.summary.head),
             last_ts_ms: room.map_or(0, |room| room.last_ts_ms),
             cids: HashSet::new(),
+            touched: HashSet::new(),
         }
     }
 }

@@ -1,29 +1,24 @@
 //! Records of the log, and why one cannot be folded.
 
+use bytes::Bytes;
 use prost::Message as _;
 use proto::log::v1::{COMMIT_FORMAT, Commit};
+
+use super::codec::{self, Damaged};
+
+/// The last format without a check sum.
+const LAST_BARE_FORMAT: u32 = 1;
 
 /// A record that cannot be folded: this process cannot own the partition.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
-    /// The bytes are no commit.
-    #[error("record {log_seq} is no commit: {why}")]
+    /// The bytes are no commit that this version knows.
+    #[error("record {log_seq} of the log is not to be folded: {why}")]
     Undecodable {
         /// Where in the log.
         log_seq: u64,
         /// Why.
-        why: String,
-    },
-    /// A newer version wrote it.
-    #[error(
-        "record {log_seq} has format {format}, this version knows {COMMIT_FORMAT} (TOO_OLD): \
-         start a newer version"
-    )]
-    TooOld {
-        /// Where in the log.
-        log_seq: u64,
-        /// Its format.
-        format: u32,
+        why: Damaged,
     },
     /// It does not continue its room.
     #[error("record {log_seq}: room {room:?} goes on with seq {found}, expected {expected}")]
@@ -37,23 +32,43 @@ pub enum FoldError {
         /// What came.
         found: u64,
     },
+    /// Log and store are not of one time: one of them was restored, lost or exchanged.
+    #[error("LOG_STORE_MISMATCH: {0}; nothing is served until they agree: see `parlor doctor restore`")]
+    Mismatch(String),
+}
+
+/// Encodes a record.
+pub(crate) fn encode(commit: &Commit) -> Bytes {
+    codec::seal(commit)
 }
 
 /// Decodes a record of the log.
 ///
 /// # Errors
 /// When it is no commit, or one of a newer format.
-pub(crate) fn decode(log_seq: u64, record: &[u8]) -> Result<Commit, FoldError> {
-    let commit = Commit::decode(record).map_err(|error| FoldError::Undecodable {
-        log_seq,
-        why: error.to_string(),
-    })?;
-    match commit.format {
-        0 => Err(FoldError::Undecodable {
-            log_seq,
-            why: "it names no format".to_owned(),
+pub(crate) fn decode(log_seq: u64, record: &Bytes) -> Result<Commit, FoldError> {
+    decode_bytes(record).map_err(|why| FoldError::Undecodable { log_seq, why })
+}
+
+fn decode_bytes(record: &Bytes) -> Result<Commit, Damaged> {
+    let (body, is_sealed) = codec::unseal(record)?;
+    let commit = Commit::decode(body).map_err(|error| Damaged::Undecodable(error.to_string()))?;
+    check_format(commit.format, is_sealed)?;
+    Ok(commit)
+}
+
+/// Whether a record of this format is to be taken.
+///
+/// # Errors
+/// [`Damaged`].
+pub(super) fn check_format(format: u32, is_sealed: bool) -> Result<(), Damaged> {
+    match format {
+        0 => Err(Damaged::Undecodable("it names no format".to_owned())),
+        format if format > COMMIT_FORMAT => Err(Damaged::TooNew {
+            format,
+            known: COMMIT_FORMAT,
         }),
-        format if format > COMMIT_FORMAT => Err(FoldError::TooOld { log_seq, format }),
-        _ => Ok(commit),
+        format if format > LAST_BARE_FORMAT && !is_sealed => Err(Damaged::CheckSum),
+        _ => Ok(()),
     }
 }

@@ -49,20 +49,21 @@ impl<B: Broker> Owner<B> {
         if !backoff.is_first() {
             info!(partition.id = %self.pp, log.last = self.partition.folded(), "the log is back");
         }
-        self.confirmed_at = Some(started);
+        self.confirmed(started);
         if let Some(batch) = batch {
             let decided_only = batch.record.is_none() && self.partition.folded() == before;
             if decided_only {
+                let now = self.shared.clock.now();
                 let done = self
                     .partition
-                    .committed(batch, before)
+                    .committed(batch, before, now)
                     .map_err(End::Unfoldable)?;
                 self.carry_out(done).await;
             } else {
                 self.partition.put_back(batch);
             }
         }
-        self.answer_reads().await;
+        self.answer().await;
         Ok(())
     }
 
@@ -105,9 +106,10 @@ impl<B: Broker> Owner<B> {
         if commit.owner != *self.shared.me && commit.epoch >= self.epoch {
             return Err(self.depose(batch.take(), commit.epoch).await);
         }
+        let now = self.shared.clock.now();
         let done = match batch.take_if(|batch| batch.record.as_ref() == Some(record)) {
-            Some(mine) => self.partition.committed(mine, log_seq),
-            None => self.partition.fold(log_seq, commit),
+            Some(mine) => self.partition.committed(mine, log_seq, now),
+            None => self.partition.fold(log_seq, commit, record.len(), now),
         };
         self.carry_out(done.map_err(End::Unfoldable)?).await;
         Ok(())

@@ -55,6 +55,11 @@ impl<S: Subscription> Inbox<S> {
         }
     }
 
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arrived.is_empty()
+    }
+
     /// The oldest request and when it came.
     pub(super) fn pop(&mut self) -> Option<(Instant, Message)> {
         let (at, message) = self.arrived.pop_front()?;

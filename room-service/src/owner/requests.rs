@@ -3,21 +3,23 @@
 use broker::{Broker, Message};
 use prost::Message as _;
 use proto::{
-    Code, RoomId,
-    bus::v1::{NotOwner, Refused, Reply, Request, reply, request},
+    RoomId,
+    bus::v1::{Reply, Request, reply, request},
 };
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Asker, Owner, STALE_AFTER, WaitingRead};
-use crate::domain::Submission;
+use super::{Asker, Owner, STALE_AFTER};
+use crate::domain::{Asked, Question, Submission};
 
 impl<B: Broker> Owner<B> {
-    /// Takes in all requests that have arrived, but those that are stale.
+    /// Takes in the requests that have arrived, as many as may wait, but those that are stale.
     pub(super) fn take_in(&mut self) {
         self.partition
             .retain_waiting(|asker| asker.arrived.elapsed() <= STALE_AFTER);
-        while let Some((arrived, message)) = self.inbox.pop() {
+        while self.partition.has_room()
+            && let Some((arrived, message)) = self.inbox.pop()
+        {
             if arrived.elapsed() > STALE_AFTER {
                 self.shared.metrics.stale_requests.inc();
                 continue;
@@ -50,29 +52,32 @@ impl<B: Broker> Owner<B> {
                     charged: false,
                 });
             }
-            Some(request::Op::Read(read)) => self.reads.push(WaitingRead { asker, room, read }),
+            Some(request::Op::Read(read)) => self.ask(asker, room, Question::Read(read)),
+            Some(request::Op::History(history)) => {
+                self.ask(asker, room, Question::History(history));
+            }
             None => warn!(bus.subject = message.subject, "request of an unknown kind"),
         }
     }
 
-    /// Answers the reads that wait. Only for a state that the log has confirmed.
-    pub(super) async fn answer_reads(&mut self) {
-        for waiting in std::mem::take(&mut self.reads) {
-            let answer = match self.partition.view(&waiting.room, &waiting.read) {
-                Some(mut view) => {
-                    view.online = self
-                        .shared
-                        .presence
-                        .online(&waiting.room, Some(&waiting.read.gateway));
-                    reply::Result::Room(view)
-                }
-                None => reply::Result::Refused(Refused {
-                    code: Code::RoomUnknown.as_str().to_owned(),
-                    retry_after_ms: 0,
-                }),
-            };
-            self.reply(waiting.asker, answer).await;
+    fn ask(&mut self, asker: Asker, room: RoomId, question: Question) {
+        self.partition.ask(Asked {
+            asker,
+            room,
+            question,
+        });
+    }
+
+    /// Answers the questions that can be. Only for a state that the log has confirmed.
+    pub(super) async fn answer(&mut self) {
+        let now = self.shared.clock.now();
+        let presence = &self.shared.presence;
+        let online =
+            |room: &RoomId, read: &proto::bus::v1::Read| presence.online(room, Some(&read.gateway));
+        for (asker, answer) in self.partition.answer(now, online) {
+            self.reply(asker, answer).await;
         }
+        self.start_work();
     }
 
     /// Sends one answer; its span ends here.
@@ -93,8 +98,4 @@ impl<B: Broker> Owner<B> {
             debug!(partition.id = %self.pp, error = %error, "answer was not sent");
         }
     }
-}
-
-pub(super) fn not_owner(epoch: u64) -> reply::Result {
-    reply::Result::NotOwner(NotOwner { epoch })
 }

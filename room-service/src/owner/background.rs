@@ -1,0 +1,270 @@
+//! Work beside the owner's loop: reading values, putting them, checkpoints, the listing of all rooms.
+//! Each piece is a task that repeats itself while the broker is away and reports its outcome to the
+//! loop; all of them end with the owner.
+
+use std::{future::Future, time::Duration};
+
+use broker::{Broker, Put as Outcome, Revision, Scan as _};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use proto::{
+    PartitionId, RoomId,
+    log::v1::{RoomValue, VALUE_FORMAT},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use tracing::{debug, error};
+
+use crate::{
+    backoff::Backoff,
+    domain::{Fetched, Load, Put, Putting, Summary, codec},
+};
+
+/// Values that are read or put at a time.
+const MAX_TASKS: usize = 16;
+/// Rooms of a listing that are handed over at a time.
+const LISTED_AT_ONCE: usize = 256;
+/// Before a value that was stale is read again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// A room as a listing of the store found it.
+pub(super) struct Listed {
+    pub(super) room: RoomId,
+    pub(super) summary: Summary,
+}
+
+/// What a piece of work came to.
+pub(super) enum Done {
+    Loaded {
+        load: Load,
+        attempt: u32,
+        fetched: Fetched,
+    },
+    Put {
+        value: Putting,
+        outcome: Outcome,
+    },
+    /// What the store holds under the key of a put that did not settle.
+    Found {
+        value: Putting,
+        fetched: Fetched,
+    },
+    Checkpoint {
+        log_seq: u64,
+        outcome: Outcome,
+    },
+    /// What `ckpt` holds after a put of it that did not settle.
+    FoundCheckpoint(Fetched),
+    Listed(Vec<Listed>),
+    /// The listing has come to its end.
+    AllListed,
+    /// Nothing more to do.
+    Erased,
+}
+
+/// The pieces of work under way.
+pub(super) struct Background<B> {
+    broker: B,
+    pp: PartitionId,
+    tasks: JoinSet<Done>,
+    listing: Option<mpsc::Receiver<Vec<Listed>>>,
+    /// The revision of `ckpt` that the next put of it expects; `None` while one is under way.
+    pub(super) checkpoint: Option<Revision>,
+}
+
+impl<B: Broker> Background<B> {
+    /// Nothing is under way; `checkpoint` is the revision of `ckpt`.
+    pub(super) fn new(broker: B, pp: PartitionId, checkpoint: Revision) -> Self {
+        Self {
+            broker,
+            pp,
+            tasks: JoinSet::new(),
+            listing: None,
+            checkpoint: Some(checkpoint),
+        }
+    }
+
+    /// Whether one more put may begin.
+    pub(super) fn has_room(&self) -> bool {
+        self.tasks.len() < MAX_TASKS
+    }
+
+    /// What is done already, if anything.
+    pub(super) fn try_next(&mut self) -> Option<Done> {
+        self.next().now_or_never()
+    }
+
+    /// The next piece that is done; waits for ever when there is none. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Done {
+        let Self { tasks, listing, .. } = self;
+        let listed = async {
+            match listing {
+                Some(listing) => listing.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let done = async {
+            loop {
+                match tasks.join_next().await {
+                    Some(Ok(done)) => return done,
+                    Some(Err(failure)) => {
+                        error!(error = %failure, "work beside an owner's loop failed");
+                    }
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        let listed = tokio::select! {
+            done = done => return done,
+            listed = listed => listed,
+        };
+        if let Some(rooms) = listed {
+            return Done::Listed(rooms);
+        }
+        self.listing = None;
+        Done::AllListed
+    }
+
+    /// Reads a value; not at once when it was stale before.
+    pub(super) fn load(&mut self, load: Load, attempt: u32) {
+        let key = load.key();
+        let value = self.get(key);
+        self.tasks.spawn(async move {
+            if attempt > 0 {
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+            }
+            Done::Loaded {
+                load,
+                attempt,
+                fetched: value.await,
+            }
+        });
+    }
+
+    /// Puts a value.
+    pub(super) fn put(&mut self, put: Put) {
+        let (broker, pp) = (self.broker.clone(), self.pp);
+        self.tasks.spawn(async move {
+            let (key, expected) = (put.value.key(), Revision(put.expected));
+            let outcome = broker.put(pp, &key, put.bytes, expected).await;
+            Done::Put {
+                value: put.value,
+                outcome,
+            }
+        });
+    }
+
+    /// Reads what the store holds under the key of a put that did not settle.
+    pub(super) fn find(&mut self, value: Putting) {
+        let found = self.get(value.key());
+        self.tasks.spawn(async move {
+            Done::Found {
+                value,
+                fetched: found.await,
+            }
+        });
+    }
+
+    /// Erases the version of a value that held what was redacted.
+    pub(super) fn erase(&mut self, key: String, revision: u64) {
+        let (broker, pp) = (self.broker.clone(), self.pp);
+        self.tasks.spawn(async move {
+            let mut backoff = Backoff::new();
+            while let Err(error) = broker.erase(pp, &key, Revision(revision)).await {
+                if backoff.is_first() {
+                    error!(partition.id = %pp, store.key = key, error = %error, "redacted text is not erased yet, trying again");
+                }
+                backoff.wait().await;
+            }
+            Done::Erased
+        });
+    }
+
+    /// Puts a checkpoint, then trims the log to it.
+    pub(super) fn put_checkpoint(&mut self, log_seq: u64, value: Bytes) {
+        let Some(expected) = self.checkpoint.take() else {
+            return;
+        };
+        let (broker, pp) = (self.broker.clone(), self.pp);
+        self.tasks.spawn(async move {
+            let outcome = broker.put(pp, super::checkpoint::KEY, value, expected).await;
+            if matches!(outcome, Outcome::Written(_))
+                && let Err(error) = broker.trim(pp, log_seq).await
+            {
+                // The next checkpoint trims as far and farther.
+                debug!(partition.id = %pp, log.seq = log_seq, error = %error, "the log was not trimmed");
+            }
+            Done::Checkpoint { log_seq, outcome }
+        });
+    }
+
+    /// Reads `ckpt` after a put of it that did not settle.
+    pub(super) fn find_checkpoint(&mut self) {
+        let found = self.get(super::checkpoint::KEY.to_owned());
+        self.tasks
+            .spawn(async move { Done::FoundCheckpoint(found.await) });
+    }
+
+    /// Lists all rooms of the store.
+    pub(super) fn list(&mut self) {
+        let (listed, listing) = mpsc::channel(1);
+        self.listing = Some(listing);
+        let (broker, pp) = (self.broker.clone(), self.pp);
+        self.tasks.spawn(async move {
+            let mut backoff = Backoff::new();
+            while let Err(error) = list(&broker, pp, &listed).await {
+                debug!(partition.id = %pp, error = error, "the rooms could not be listed, trying again");
+                backoff.wait().await;
+            }
+            Done::Erased
+        });
+    }
+
+    /// The value under a key, however long the store is away.
+    fn get(&self, key: String) -> impl Future<Output = Fetched> + use<B> {
+        let (broker, pp) = (self.broker.clone(), self.pp);
+        async move {
+            let mut backoff = Backoff::new();
+            loop {
+                match broker.get(pp, &key).await {
+                    Ok(value) => return value.map(|value| (value.bytes, value.revision.0)),
+                    Err(error) => {
+                        debug!(partition.id = %pp, store.key = key, error = %error, "a value could not be read, trying again");
+                        backoff.wait().await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn list<B: Broker>(
+    broker: &B,
+    pp: PartitionId,
+    listed: &mpsc::Sender<Vec<Listed>>,
+) -> Result<(), String> {
+    let mut scan = broker.scan(pp, "room");
+    let mut rooms = Vec::new();
+    loop {
+        let next = scan.next().await.map_err(|error| error.to_string())?;
+        let is_last = next.is_none();
+        if let Some((key, value)) = next {
+            match codec::open(&value.bytes, |room: &RoomValue| room.format, VALUE_FORMAT) {
+                Ok(room) => rooms.extend(RoomId::parse(&room.room).map(|id| Listed {
+                    room: id,
+                    summary: Summary::of(&room),
+                })),
+                // Whoever asks for the room is told; others go on.
+                Err(damaged) => {
+                    error!(partition.id = %pp, store.key = key, error = %damaged, "a room's value is damaged");
+                }
+            }
+        }
+        if rooms.len() >= LISTED_AT_ONCE || is_last {
+            // Nobody listens any more: the owner has ended, and this task with it.
+            let _ = listed.send(std::mem::take(&mut rooms)).await;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
