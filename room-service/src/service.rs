@@ -24,7 +24,6 @@ use crate::{
     domain::{BodyTagger, NewRooms, Now, Rules},
     installation::{self, Unknown},
     metrics::Metrics,
-    owner,
     presence::{self, Presence},
 };
 
@@ -78,7 +77,7 @@ pub(crate) struct Shared<B> {
     /// Replica id and a random id of this process.
     pub(crate) me: Arc<str>,
     pub(crate) clock: Clock,
-    pub(crate) cluster: Cluster<B>,
+    pub(crate) cluster: Cluster,
     pub(crate) directory: Directory,
     pub(crate) presence: Presence,
     pub(crate) metrics: Metrics,
@@ -198,12 +197,7 @@ impl<B: Broker> RoomService<B> {
         let me: Arc<str> = format!("{}.{:016x}", options.replica_id, rand::random::<u64>()).into();
         let subjects = options.subjects.clone();
         let shared = Arc::new(Shared {
-            cluster: Cluster::new(
-                broker.clone(),
-                subjects.clone(),
-                Arc::clone(&me),
-                options.alone,
-            ),
+            cluster: Cluster::new(&me, options.alone),
             broker,
             subjects,
             me,
@@ -258,7 +252,6 @@ impl<B: Broker> RoomService<B> {
             installed = install(&options, &shared) => installed?,
         };
         if !partitions.is_empty() {
-            tasks.spawn(cluster::run(Arc::clone(&shared), shutdown.clone()));
             tasks.spawn(presence::run(Arc::clone(&shared), shutdown.clone()));
             tasks.spawn(installation::run(Arc::clone(&shared), shutdown.clone()));
             tasks.spawn(watch_readiness(
@@ -266,9 +259,11 @@ impl<B: Broker> RoomService<B> {
                 partitions.clone(),
                 shutdown.clone(),
             ));
-        }
-        for pp in partitions {
-            tasks.spawn(owner::supervise(pp, Arc::clone(&shared), shutdown.clone()));
+            tasks.spawn(cluster::run(
+                Arc::clone(&shared),
+                partitions,
+                shutdown.clone(),
+            ));
         }
         shutdown.cancelled().await;
         shared
