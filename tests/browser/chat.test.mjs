@@ -170,6 +170,8 @@ test('chat', { timeout: 300_000 }, async (t) => {
     await shows(page, 'by keyboard');
     await until('focus', async () => (await focused()) === 'chat-message-input');
     await page.keyboard.press('Shift+Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.className), 'more');
+    await page.keyboard.press('Shift+Tab');
     assert.equal(await focused(), 'scroller');
     await page.keyboard.press('Shift+Tab');
     assert.equal(await focused(), 'me');
@@ -184,6 +186,7 @@ test('chat', { timeout: 300_000 }, async (t) => {
     await page.keyboard.type('me again');
     await page.keyboard.press('Enter');
     await until('the new name', async () => (await log(page)).endsWith('\nKim: me again'));
+    await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Enter');

@@ -25,10 +25,12 @@ export class Server {
   #dir;
   #address = '127.0.0.1:0';
   #log = [];
+  #more = [];
 
-  /** Starts it and removes it when the test `t` ends. */
-  static async start(t) {
+  /** Starts it, with more arguments if need be, and removes it when the test `t` ends. */
+  static async start(t, ...more) {
     const server = new Server();
+    server.#more = more;
     server.#dir = await mkdtemp(join(tmpdir(), 'parlor-browser-'));
     t.after(() => server.#remove());
     await server.start();
@@ -38,7 +40,7 @@ export class Server {
   /** Starts the process, on the same address as before if there was one. */
   async start() {
     const args = ['serve', '--listen', this.#address, '--admin-listen', 'off', '--metrics-listen', 'off'];
-    args.push('--data-dir', join(this.#dir, 'data'), '--partitions', '4');
+    args.push('--data-dir', join(this.#dir, 'data'), '--partitions', '4', ...this.#more);
     // The server takes every PARLOR_… for a setting of its own.
     const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('PARLOR_')));
     this.#child = spawn(PARLOR, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -109,9 +111,9 @@ export class Browser {
 
   /**
    * A window at a page. `page.problems` collects what a clean page never has: console errors,
-   * uncaught errors, violations of the content security policy.
+   * uncaught errors, violations of the content security policy. `prepare` sees it before it loads.
    */
-  async open(url, options = {}) {
+  async open(url, { prepare, ...options } = {}) {
     const context = await this.#browser.newContext({ locale: 'en-GB', ...options });
     context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
@@ -125,13 +127,14 @@ export class Browser {
         console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
       });
     });
+    await prepare?.(page);
     await page.goto(url);
     return page;
   }
 
-  /** A window in a room, joined. */
-  async enter(server, room, options) {
-    const page = await this.open(server.url(`/chat/${encodeURIComponent(room)}/`), options);
+  /** A window in a room, joined; at a message of it, if `at` names one. */
+  async enter(server, room, { at = '', ...options } = {}) {
+    const page = await this.open(server.url(`/chat/${encodeURIComponent(room)}/${at}`), options);
     await connected(page);
     return page;
   }
@@ -186,6 +189,39 @@ export async function say(page, text) {
 export async function saySeen(page, text) {
   await say(page, text);
   await shows(page, text);
+}
+
+/**
+ * Has a crowd say things in the room of a page, one after the other, and waits until all are acked. Needs
+ * a server with `--limits off`.
+ */
+export function crowd(page, words) {
+  return page.evaluate(async (words) => {
+    const { Parlor, roomFromPath } = await import('/assets/client/parlor.js');
+    const members = ['Ann', '伟', 'Bo'].map((nick) => {
+      const client = new Parlor({ url: `ws://${location.host}/ws`, nick });
+      const room = client.join(roomFromPath(location.pathname));
+      client.connect();
+      return { client, room };
+    });
+    for (const [n, text] of words.entries()) {
+      const { client, room } = members[n % members.length];
+      room.send(text);
+      await new Promise((done) => {
+        const off = client.on('outbox', () => {
+          if (room.outbox.items.length > 0) return;
+          off();
+          done();
+        });
+      });
+    }
+    for (const { client } of members) client.close();
+  }, words);
+}
+
+/** A message on the page, by its text. */
+export function messageOf(page, text) {
+  return page.locator('#chat-log .message').filter({ has: page.locator('.text', { hasText: text }) });
 }
 
 /** Takes a name in the chat. */

@@ -66,7 +66,8 @@ export class Actions {
   /** The log has changed: the last message's button is in the tab order, unless somebody is in the log. */
   update() {
     if (this.#current?.isConnected && this.#current.contains(document.activeElement)) return;
-    const last = [...this.#log.querySelectorAll('.message .more')].at(-1)?.closest('.message');
+    let last = this.#log.lastElementChild;
+    while (last && !last.querySelector('.more')) last = last.previousElementSibling;
     if (last) this.#rove(last);
   }
 

@@ -34,6 +34,8 @@ function start(roomName) {
   const view = new LogView(logElement, room.log);
   const reader = new Reader(room, place, view, { older: element('older'), status: element('load-status') });
   let editWindowMs = Infinity;
+  /** What the first join brought is in the page. */
+  let inRoom = false;
 
   // ---- what is shown ----
 
@@ -68,7 +70,10 @@ function start(roomName) {
   }
   /** From the next message on. */
   function readAloud() {
-    setTimeout(() => logElement.setAttribute('aria-live', 'polite'));
+    setTimeout(() => {
+      inRoom = true;
+      logElement.setAttribute('aria-live', 'polite');
+    });
   }
   function drawStatus() {
     showStatus(client, room);
@@ -139,9 +144,11 @@ function start(roomName) {
   client.on('online', showOnline);
   client.on('log', ({ change }) => {
     // What the first join and history bring is neither news nor something to read aloud.
-    const news = logElement.getAttribute('aria-live') !== 'off' && change.inserted.length === 0 && !change.reset;
-    logElement.setAttribute('aria-live', news ? 'polite' : 'off');
-    if (!news) readAloud();
+    const news = inRoom && !change.reset && change.added.length > 0;
+    if (!news && change.added.length + change.inserted.length > 0) {
+      logElement.setAttribute('aria-live', 'off');
+      readAloud();
+    }
     const end = place.keep(() => view.apply(change), reader.pin);
     const fromOthers = change.added.filter((e) => e.type === 'message' && e.from.id !== client.me?.id);
     if (news && (!end || document.hidden)) unseen += fromOthers.length;

@@ -7,6 +7,8 @@ import { change as changeMessage, messageOf, refresh } from './message.js';
 
 /** Entries held at most; a room left open for a month must not grow the tab without end. */
 const KEEP = 1_000;
+/** Entries let go at once when there are more: one at a time would move the whole page for each message. */
+const SLACK = 100;
 /** Changes remembered for messages that an answer on its way may bring in an older state. */
 const RECENT = 1_000;
 
@@ -267,12 +269,12 @@ export class RoomLog {
 
   /** Lets go of what is farthest from where somebody reads. @param {Change} change */
   #trim(change) {
-    const over = this.entries.length - KEEP;
-    if (over <= 0) return;
+    if (this.entries.length <= KEEP) return;
+    const over = this.entries.length - (KEEP - SLACK);
     const focus = this.focus;
     const at = focus === undefined ? -1 : this.entries.findIndex((entry) => seqOf(entry) >= focus);
     const above = at < 0 ? this.entries.length : at;
-    const top = Math.min(over, Math.max(0, above - KEEP / 2));
+    const top = Math.min(over, Math.max(0, above - (KEEP - SLACK) / 2));
     if (top > 0) {
       // A gap at the top is nothing but the end of what is held.
       const first = this.entries.findIndex((entry, index) => index >= top && entry.type !== 'gap');

@@ -159,14 +159,29 @@ test('only so much is held: the far end goes, and comes back as a gap', () => {
     room.history({ before, limit: 100 });
     answer({ id, events: range(before - 100, before - 1) });
   }
-  for (let seq = 301; seq <= 1300; seq += 1) t.socket.push({ op: 'event', room: 'general', ...message(seq, `m${seq}`) });
-  assert.equal(room.log.entries.length, 1000);
-  assert.equal(t.texts(room)[0], 'm51');
-  assert.equal(t.texts(room).at(-1), 'gap 1050-1300');
+  for (let seq = 301; seq <= 1300; seq += 1) {
+    t.socket.push({ op: 'event', room: 'general', ...message(seq, `m${seq}`) });
+    assert.ok(room.log.entries.length <= 1000);
+  }
+  // All of it from where somebody reads, a gap, all of it to the end.
+  const texts = t.texts(room);
+  const at = texts.findIndex((text) => text.startsWith('gap'));
+  const [, from, to] = /^gap (\d+)-(\d+)$/.exec(texts[at]).map(Number);
+  const all = (first, last) => range(first, last).map((m) => m.text);
+  assert.deepEqual(texts, [...all(51, from - 1), texts[at], ...all(to + 1, 1300)]);
+  assert.ok(from > 800);
   room.log.focus = undefined;
-  room.history({ before: 1301, limit: 100 });
-  answer({ id: 3, events: range(1201, 1300) });
-  assert.equal(room.log.entries.length, 1000);
-  assert.deepEqual(t.texts(room).slice(-102, -99), ['m1049', 'gap 1050-1200', 'm1201']);
-  assert.equal(room.log.low, 151);
+  room.history({ before: to + 1, limit: 100 });
+  answer({ id: 3, events: range(to - 99, to) });
+  assert.deepEqual(t.texts(room).slice(-(1300 - to + 101)), [`gap ${from}-${to - 100}`, ...all(to - 99, 1300)]);
+});
+
+test('at the end the oldest go, and can be asked for again', () => {
+  const { t, room } = inTheMiddle();
+  for (let seq = 301; seq <= 1300; seq += 1) t.socket.push({ op: 'event', room: 'general', ...message(seq, `m${seq}`) });
+  const { length } = room.log.entries;
+  assert.ok(length >= 900 && length <= 1000);
+  assert.equal(room.log.low, 1301 - length);
+  assert.equal(room.log.hasOlder, true);
+  assert.equal(t.texts(room).some((text) => text.startsWith('gap')), false);
 });
