@@ -13,6 +13,8 @@ mod queue;
 mod rate;
 mod record;
 mod room;
+#[cfg(test)]
+mod testing;
 mod value;
 
 pub use body_tag::BodyTagger;

@@ -4,13 +4,19 @@
 
 use std::time::Duration;
 
-use broker::{Append, Bus as _, Delivery, Log as _, Subscription as _, embedded::Embedded};
+use broker::{
+    Append, Bus as _, Delivery, Log as _, ReadError, Reader as _, Store as _, Subscription as _,
+    embedded::Embedded,
+};
 use prometheus_client::registry::Registry;
 use prost::Message as _;
 use proto::{
     Limits, PartitionCount, PartitionId, RoomId,
-    bus::v1::{Announcement, Fanout, Meta, Read, Reply, Request, Send, reply, request},
-    log::v1::{Author, COMMIT_FORMAT, Commit},
+    bus::v1::{
+        Announcement, Fanout, Heads, History, Meta, Read, Reply, Request, Room, Send,
+        history::Place, reply, request, send::Body,
+    },
+    log::v1::{Author, Commit, Message},
     subject::Subjects,
 };
 use room_service::{Options, RoomService};
@@ -96,7 +102,10 @@ impl Running {
         let send = Send {
             from: Some(from),
             cid: cid.to_owned(),
-            text: "hi".to_owned(),
+            body: Some(Body::Message(Message {
+                text: "hi".to_owned(),
+                reply_to: 0,
+            })),
             asked: "Lobby".to_owned(),
             ..Send::default()
         };
@@ -109,8 +118,12 @@ impl Running {
             catch_up: 500,
             ..Read::default()
         };
-        match self.ask(request::Op::Read(read)).await {
-            reply::Result::Room(room) => room.head,
+        self.room(request::Op::Read(read)).await.head
+    }
+
+    async fn room(&self, op: request::Op) -> Room {
+        match self.ask(op).await {
+            reply::Result::Room(room) => room,
             other => panic!("{other:?}"),
         }
     }
@@ -167,7 +180,8 @@ async fn an_owner_that_meets_a_higher_epoch_in_the_log_writes_nothing_more() {
     let pp = PartitionId::Rooms(0);
     let epoch = running.epoch().await;
     let claim = Commit {
-        format: COMMIT_FORMAT,
+        // The format without a check sum.
+        format: 1,
         epoch: epoch + 1,
         owner: "other.1".to_owned(),
         ..Commit::default()
@@ -213,6 +227,63 @@ impl Running {
         let answer = Announcement::decode(asked.await.ok()?).ok()?;
         answer.partitions.first().map(|owned| owned.epoch)
     }
+}
+
+#[tokio::test]
+async fn an_idle_partition_is_stored_in_pages_and_its_log_trimmed_to_the_end() {
+    let broker = Embedded::in_memory().unwrap();
+    let running = start(broker.clone(), "a", true).await;
+    for n in 1..=150 {
+        running.send(&format!("c{n}")).await;
+    }
+    let pp = PartitionId::Rooms(0);
+    let last = broker.last(pp).await.unwrap();
+    let trimmed = async {
+        while !matches!(
+            broker.read(pp, last, last).next().await,
+            Err(ReadError::Trimmed { first }) if first == last + 1
+        ) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), trimmed)
+        .await
+        .expect("the log is trimmed to its end");
+    for key in ["page.lobby.0", "page.lobby.1", "room.lobby", "ckpt"] {
+        assert!(broker.get(pp, key).await.unwrap().is_some(), "{key}");
+    }
+    running.stop().await;
+    let running = start(broker.clone(), "a", true).await;
+    assert_eq!(seq(&running.send("c3").await), (3, true));
+    assert_eq!(seq(&running.send("new").await), (151, false));
+    let history = History {
+        place: Some(Place::Before(70)),
+        limit: 10,
+        min_seq: 151,
+    };
+    let room = running.room(request::Op::History(history)).await;
+    let seqs: Vec<_> = room.events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (60..70).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn heads_are_told_each_second_also_when_there_are_none() {
+    let running = start(Embedded::in_memory().unwrap(), "a", true).await;
+    let subject = Subjects::default().heads(PartitionId::Rooms(0));
+    let mut told = running.broker.subscribe(&subject).await.unwrap();
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        let Some(Delivery::Message(message)) = told.next().await else {
+            panic!("no heads")
+        };
+        let heads = Heads::decode(message.payload).unwrap();
+        assert_eq!(heads.epoch, running.epoch().await);
+        rooms.push(heads.rooms.len());
+        running.send("c").await;
+    }
+    assert_eq!(rooms, [0, 1, 1]);
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -33,7 +33,11 @@ impl BodyTagger {
             Body::Edit(edit) => feed(b"edit\0", edit.target, &edit.text),
             Body::Delete(delete) => feed(b"delete\0", delete.target, ""),
             Body::Reaction(reaction) => {
-                let op: &[u8] = if reaction.on { b"react\0" } else { b"unreact\0" };
+                let op: &[u8] = if reaction.on {
+                    b"react\0"
+                } else {
+                    b"unreact\0"
+                };
                 feed(op, reaction.target, &reaction.emoji);
             }
         }

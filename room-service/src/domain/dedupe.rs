@@ -106,7 +106,11 @@ impl Dedupe {
         if let Some(key) = self.order.pop_front() {
             self.from += 1;
             // A later event may have taken the key, after a retry that was too late to be recognised.
-            if self.seen.get(&key).is_some_and(|seen| seen.seq == self.from) {
+            if self
+                .seen
+                .get(&key)
+                .is_some_and(|seen| seen.seq == self.from)
+            {
                 self.seen.remove(&key);
             }
         }

@@ -17,8 +17,9 @@ const IDLE_ROUND_US: u64 = 3_000_000;
 const IDLE_AFTER_US: u64 = 2_000_000;
 /// Puts that may be caught up with at once.
 const MAX_CREDIT: f64 = 64.0;
-/// The checkpoint stays this far behind the log: whoever was deposed a moment ago can still read on.
-const BEHIND_US: u64 = 3_000_000;
+/// The checkpoint stays three seconds behind the log, and a mark's tenth: whoever was deposed a moment ago
+/// can still read on.
+const BEHIND_US: u64 = 3_100_000;
 
 /// A value of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,11 +127,8 @@ impl Ledger {
 
     /// Up to which log seq everything is in the store, and long enough ago.
     pub(super) fn checkpoint(&mut self, folded: u64, now: Now) -> u64 {
-        while self
-            .commits
-            .get(1)
-            .is_some_and(|mark| now.mono_us.saturating_sub(mark.at_us) >= BEHIND_US)
-        {
+        let is_old = |mark: &Mark| now.mono_us.saturating_sub(mark.at_us) >= BEHIND_US;
+        while self.commits.get(1).is_some_and(is_old) {
             self.commits.pop_front();
         }
         let stored = self
@@ -140,9 +138,7 @@ impl Ledger {
         let old_enough = match self.commits.front() {
             // Everything is old.
             None => folded,
-            Some(mark) if now.mono_us.saturating_sub(mark.at_us) >= BEHIND_US + 100_000 => {
-                mark.log_seq
-            }
+            Some(mark) if is_old(mark) => mark.log_seq,
             Some(_) => 0,
         };
         stored.min(old_enough)
@@ -209,7 +205,7 @@ mod tests {
     #[test]
     fn quiet_rooms_are_put_at_a_steady_rate() {
         // 2,000 rooms in one partition, 400 messages of 150 bytes a second.
-        assert_eq!(puts(2_000, 4, 150, 60), 39);
+        assert_eq!(puts(2_000, 4, 150, 60), 40);
         // 20,000 messages a second in 32 partitions: 625 messages and 63 rooms in each.
         assert_eq!(puts(63, 6, 150, 60), 1);
     }

@@ -33,7 +33,9 @@ pub enum FoldError {
         found: u64,
     },
     /// Log and store are not of one time: one of them was restored, lost or exchanged.
-    #[error("LOG_STORE_MISMATCH: {0}; nothing is served until they agree: see `parlor doctor restore`")]
+    #[error(
+        "LOG_STORE_MISMATCH: {0}; nothing is served until they agree: see `parlor doctor restore`"
+    )]
     Mismatch(String),
 }
 

@@ -20,8 +20,8 @@ use super::{
     page::{Page, first_of, page_of, targets},
     value::Stored,
 };
-use reactors::Reactors;
 pub(super) use putting::Next;
+use reactors::Reactors;
 pub(super) use reading::view_of_none;
 use slot::Slot;
 

@@ -147,7 +147,11 @@ mod tests {
         value.begin();
         value.redact();
         value.touch(12);
-        assert_eq!(value.written(4).erase, Some(3), "erased once too often is harmless");
+        assert_eq!(
+            value.written(4).erase,
+            Some(3),
+            "erased once too often is harmless"
+        );
         value.begin();
         assert_eq!(value.written(5).erase, Some(4));
         value.touch(13);

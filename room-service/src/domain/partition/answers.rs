@@ -117,11 +117,7 @@ impl<T> Partition<T> {
     }
 }
 
-pub(super) fn heads(
-    changed: &mut BTreeMap<RoomId, Change>,
-    now: Now,
-    epoch: u64,
-) -> Vec<Bytes> {
+pub(super) fn heads(changed: &mut BTreeMap<RoomId, Change>, now: Now, epoch: u64) -> Vec<Bytes> {
     changed.retain(|_, change| now.mono_us.saturating_sub(change.at_us) <= TOLD_FOR_US);
     let mut messages = Vec::new();
     let mut heads = Heads {

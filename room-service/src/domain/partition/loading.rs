@@ -281,8 +281,7 @@ impl<T> Partition<T> {
         let damaged = |why: Damaged| FoldError::Undecodable { log_seq, why };
         let undecodable = |error: prost::DecodeError| Damaged::Undecodable(error.to_string());
         let (body, is_sealed) = codec::unseal(record).map_err(damaged)?;
-        let commit =
-            RawCommit::decode(body).map_err(|error| damaged(undecodable(error)))?;
+        let commit = RawCommit::decode(body).map_err(|error| damaged(undecodable(error)))?;
         crate::domain::record::check_format(commit.format, is_sealed).map_err(damaged)?;
         for events in commit.rooms {
             let name =

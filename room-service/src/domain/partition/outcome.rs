@@ -8,7 +8,10 @@ use proto::{
     log::v1::{Commit, Event, RoomEvents},
 };
 
-use super::{Batch, Held, Now, Partition, propose::{Verdict, refusal}};
+use super::{
+    Batch, Held, Now, Partition,
+    propose::{Verdict, refusal},
+};
 use crate::domain::{
     codec::Damaged,
     record::FoldError,
@@ -122,7 +125,8 @@ impl<T> Partition<T> {
                 epoch: commit.epoch,
                 events: events.events.clone(),
             };
-            done.fanouts.push((id.clone(), fanout.encode_to_vec().into()));
+            done.fanouts
+                .push((id.clone(), fanout.encode_to_vec().into()));
             if let Some(summary) = self.fold_room(log_seq, &id, events, now)? {
                 done.summaries.push((id, summary));
             }

@@ -66,7 +66,7 @@ pub struct Batch<T> {
     pub record: Option<Bytes>,
     /// Events in the record.
     pub events: usize,
-    pub(super) commit: Option<Commit>,
+    pub(in crate::domain) commit: Option<Commit>,
     pub(super) items: Vec<(Submission<T>, Verdict)>,
 }
 

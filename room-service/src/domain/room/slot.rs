@@ -35,7 +35,10 @@ pub(super) enum Slot<V> {
         used_us: u64,
     },
     /// Events by the log seq of their commit, in order.
-    Awaited { events: Vec<(u64, Event)>, redacts: bool },
+    Awaited {
+        events: Vec<(u64, Event)>,
+        redacts: bool,
+    },
 }
 
 impl<V> Default for Slot<V> {
