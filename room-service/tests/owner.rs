@@ -102,6 +102,7 @@ impl Running {
         let send = Send {
             from: Some(from),
             cid: cid.to_owned(),
+            since: Some(0),
             body: Some(Body::Message(Message {
                 text: "hi".to_owned(),
                 reply_to: 0,
