@@ -6,6 +6,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files = [
+        "parlor/admin/v1/message_service.proto",
         "parlor/admin/v1/room_service.proto",
         "parlor/log/v1/log.proto",
         "parlor/bus/v1/bus.proto",

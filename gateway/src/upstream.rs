@@ -220,7 +220,8 @@ impl<B: Bus> Upstream<B> {
                     Again::Later
                 })
             }
-            None => Err(Again::Later),
+            // Only operators ask for a summary.
+            Some(reply::Result::Summary(_)) | None => Err(Again::Later),
         }
     }
 

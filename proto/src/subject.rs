@@ -46,6 +46,16 @@ impl Subjects {
         format!("{}.in.{pp}.{epoch}.*", self.prefix)
     }
 
+    /// Questions of operators to the owner of a partition under `epoch`.
+    pub fn admin(&self, pp: PartitionId, epoch: u64) -> String {
+        format!("{}.admin.{pp}.{epoch}", self.prefix)
+    }
+
+    /// Questions of operators to any owner.
+    pub fn admin_all(&self) -> String {
+        format!("{}.admin.*.*", self.prefix)
+    }
+
     /// What happened in a room.
     pub fn outbound(&self, pp: PartitionId, room: &RoomId) -> String {
         format!("{}.out.{pp}.{}", self.prefix, room.subject_token())

@@ -1,14 +1,18 @@
-//! gRPC for operators: rooms, health and reflection, behind one token.
+//! gRPC for operators: rooms, messages, health and reflection, behind one token.
 
 mod auth;
 mod errors;
+mod messages;
+mod owners;
 mod page_token;
 mod rooms;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use broker::Broker;
-use proto::admin::v1::room_service_server::RoomServiceServer;
+use proto::admin::v1::{
+    message_service_server::MessageServiceServer, room_service_server::RoomServiceServer,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -22,8 +26,12 @@ use crate::service::{Error, Shared};
 /// How long open calls and watches may go on after shutdown; out of the 5 s that a supervisor gives
 /// beyond the drain deadline.
 const GRACE: Duration = Duration::from_secs(1);
-/// Whose health is told: the whole server's, under the empty name, and the service's.
-const HEALTH_NAMES: [&str; 2] = ["", "parlor.admin.v1.RoomService"];
+/// Whose health is told: the whole server's, under the empty name, and the services'.
+const HEALTH_NAMES: [&str; 3] = [
+    "",
+    "parlor.admin.v1.RoomService",
+    "parlor.admin.v1.MessageService",
+];
 
 /// How operators reach the room service.
 #[derive(Clone, Debug)]
@@ -69,6 +77,7 @@ impl Server {
         let failed = |error: &dyn std::fmt::Display| Error::Admin(error.to_string());
         let auth = auth::Auth::new(self.token);
         let rooms = RoomServiceServer::new(rooms::Rooms::new(Arc::clone(&shared)));
+        let messages = MessageServiceServer::new(messages::Messages::new(Arc::clone(&shared)));
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
@@ -88,7 +97,8 @@ impl Server {
             .add_service(health)
             .add_service(InterceptedService::new(v1, auth.clone()))
             .add_service(InterceptedService::new(v1alpha, auth.clone()))
-            .add_service(InterceptedService::new(rooms, auth))
+            .add_service(InterceptedService::new(rooms, auth.clone()))
+            .add_service(InterceptedService::new(messages, auth))
             .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         let out_of_grace = async {
             shutdown.cancelled().await;
@@ -109,13 +119,14 @@ async fn tell(reporter: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Keeps the health service true to readiness.
+/// Keeps the health service true to readiness; not serving was told already.
 async fn tell_health<B: Broker>(
     shared: Arc<Shared<B>>,
     reporter: HealthReporter,
     shutdown: CancellationToken,
 ) {
     let mut unready = shared.watch_unready();
+    let mut told = ServingStatus::NotServing;
     loop {
         let serving = unready.borrow_and_update().is_none() && !shutdown.is_cancelled();
         let status = if serving {
@@ -123,7 +134,11 @@ async fn tell_health<B: Broker>(
         } else {
             ServingStatus::NotServing
         };
-        tell(&reporter, status).await;
+        // Whoever watches hears changes, not that the reason is another one now.
+        if status != told {
+            tell(&reporter, status).await;
+            told = status;
+        }
         tokio::select! {
             () = shutdown.cancelled(), if serving => {}
             changed = unready.changed() => if changed.is_err() { return },

@@ -100,7 +100,8 @@ impl Cluster {
         self.changed.subscribe()
     }
 
-    fn epoch(&self, pp: PartitionId) -> Option<u64> {
+    /// The epoch under which this process owns the partition; `None` when it does not.
+    pub(crate) fn epoch(&self, pp: PartitionId) -> Option<u64> {
         self.state.lock().placement.epoch(pp)
     }
 

@@ -1,7 +1,8 @@
-//! A summary of every room, in the order of their ids: what operators list.
+//! A summary of every room of the partitions that this process owns, in the order of their ids: what
+//! operators list.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ops::Bound::{Excluded, Unbounded},
 };
 
@@ -10,67 +11,60 @@ use proto::{PartitionId, RoomId};
 
 use crate::domain::Summary;
 
-/// The rooms of the partitions that this process owns.
+/// The rooms, partition by partition.
 #[derive(Default)]
 pub(crate) struct Directory {
-    rooms: RwLock<BTreeMap<RoomId, (PartitionId, Summary)>>,
+    partitions: RwLock<HashMap<PartitionId, BTreeMap<RoomId, Summary>>>,
 }
 
 impl Directory {
     /// Takes rooms as they are now.
     pub(crate) fn update(&self, pp: PartitionId, summaries: Vec<(RoomId, Summary)>) {
-        if summaries.is_empty() {
-            return;
-        }
-        let mut rooms = self.rooms.write();
-        for (room, summary) in summaries {
-            rooms.insert(room, (pp, summary));
+        if !summaries.is_empty() {
+            let mut partitions = self.partitions.write();
+            partitions.entry(pp).or_default().extend(summaries);
         }
     }
 
     /// Takes rooms as a listing found them; what is known to be newer stays.
     pub(crate) fn list(&self, pp: PartitionId, summaries: Vec<(RoomId, Summary)>) {
-        let mut rooms = self.rooms.write();
+        let mut partitions = self.partitions.write();
+        let rooms = partitions.entry(pp).or_default();
         for (room, summary) in summaries {
-            let known = rooms.get(&room).map_or(0, |(_, known)| known.head);
-            if known <= summary.head {
-                rooms.insert(room, (pp, summary));
+            if rooms.get(&room).map_or(0, |known| known.head) <= summary.head {
+                rooms.insert(room, summary);
             }
         }
     }
 
-    /// Replaces all rooms of a partition.
-    pub(crate) fn replace(
-        &self,
-        pp: PartitionId,
-        summaries: impl Iterator<Item = (RoomId, Summary)>,
-    ) {
-        let mut rooms = self.rooms.write();
-        rooms.retain(|_, (of, _)| *of != pp);
-        rooms.extend(summaries.map(|(room, summary)| (room, (pp, summary))));
+    /// Forgets the rooms of a partition.
+    pub(crate) fn forget(&self, pp: PartitionId) {
+        self.partitions.write().remove(&pp);
     }
 
-    /// One room.
-    pub(crate) fn get(&self, room: &RoomId) -> Option<Summary> {
-        self.rooms
-            .read()
-            .get(room)
-            .map(|(_, summary)| summary.clone())
+    /// One room of a partition.
+    pub(crate) fn get(&self, pp: PartitionId, room: &RoomId) -> Option<Summary> {
+        self.partitions.read().get(&pp)?.get(room).cloned()
     }
 
-    /// At most `count` rooms after `after`, whether there are more, and how many there are in all.
+    /// At most `count` rooms of a partition after `after`, whether there are more, and how many it has in
+    /// all.
     pub(crate) fn page(
         &self,
+        pp: PartitionId,
         after: Option<&RoomId>,
         count: usize,
     ) -> (Vec<(RoomId, Summary)>, bool, usize) {
-        let rooms = self.rooms.read();
+        let partitions = self.partitions.read();
+        let Some(rooms) = partitions.get(&pp) else {
+            return (Vec::new(), false, 0);
+        };
         let from = after.map_or(Unbounded, |room| Excluded(room.clone()));
         let mut rest = rooms.range((from, Unbounded));
         let page = rest
             .by_ref()
             .take(count)
-            .map(|(room, (_, summary))| (room.clone(), summary.clone()))
+            .map(|(room, summary)| (room.clone(), summary.clone()))
             .collect();
         (page, rest.next().is_some(), rooms.len())
     }

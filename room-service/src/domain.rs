@@ -18,6 +18,7 @@ mod testing;
 mod value;
 
 pub use body_tag::BodyTagger;
+pub(crate) use charges::OPERATOR;
 pub use partition::{Asked, Batch, Committed, Partition, Question, Rules, Submission};
 pub(crate) use partition::{Fetched, Load, Loaded, Put, Putting, Resolved};
 pub use rate::NewRooms;

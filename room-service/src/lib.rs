@@ -10,6 +10,7 @@ mod cluster;
 mod directory;
 pub mod domain;
 mod installation;
+mod listing;
 mod metrics;
 mod owner;
 mod presence;

@@ -96,7 +96,7 @@ impl Metrics {
             reply::Result::Acked(acked) if acked.dup => &self.repeated,
             reply::Result::Acked(_) => &self.acked,
             reply::Result::Refused(_) => &self.refused,
-            reply::Result::Room(_) => &self.read,
+            reply::Result::Room(_) | reply::Result::Summary(_) => &self.read,
             reply::Result::NotOwner(_) => &self.not_owner,
         };
         counter.inc();

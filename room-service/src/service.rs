@@ -23,6 +23,7 @@ use crate::{
     directory::Directory,
     domain::{BodyTagger, NewRooms, Now, Rules},
     installation::{self, Unknown},
+    listing,
     metrics::Metrics,
     presence::{self, Presence},
 };
@@ -254,6 +255,7 @@ impl<B: Broker> RoomService<B> {
         if !partitions.is_empty() {
             tasks.spawn(presence::run(Arc::clone(&shared), shutdown.clone()));
             tasks.spawn(installation::run(Arc::clone(&shared), shutdown.clone()));
+            tasks.spawn(listing::run(Arc::clone(&shared), shutdown.clone()));
             tasks.spawn(watch_readiness(
                 Arc::clone(&shared),
                 partitions.clone(),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use proto::RoomId;
+use proto::{PartitionId, RoomId, bus::v1::Refused};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -41,4 +41,36 @@ pub(super) fn not_ready(why: &str) -> Status {
     let mut details = info("NOT_READY");
     details.set_retry_info(Some(Duration::from_secs(1)));
     Status::with_error_details(Code::Unavailable, format!("not ready: {why}"), details)
+}
+
+pub(super) fn message_not_found(room: &RoomId, seq: u64) -> Status {
+    let mut details = info("MESSAGE_NOT_FOUND");
+    let name = format!("rooms/{room}/messages/{seq}");
+    let words = "the room has no message with this seq, or not any more";
+    details.set_resource_info("parlor.admin.v1.Message", name.clone(), "", words);
+    Status::with_error_details(
+        Code::NotFound,
+        format!("{name} not found: {words}"),
+        details,
+    )
+}
+
+pub(super) fn no_owner(pp: PartitionId) -> Status {
+    let mut details = info("NO_OWNER");
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    let words = format!("partition {pp} has no owner that answers: try again");
+    Status::with_error_details(Code::Unavailable, words, details)
+}
+
+/// What an owner refused for a reason that a browser would be told.
+pub(super) fn refused(refused: &Refused) -> Status {
+    let mut details = info(&refused.code);
+    let code = if refused.retry_after_ms > 0 {
+        details.set_retry_info(Some(Duration::from_millis(refused.retry_after_ms)));
+        Code::Unavailable
+    } else {
+        Code::FailedPrecondition
+    };
+    let words = format!("the owner of the room refused: {}", refused.code);
+    Status::with_error_details(code, words, details)
 }

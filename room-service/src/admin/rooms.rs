@@ -5,20 +5,21 @@ use std::{collections::HashMap, sync::Arc};
 use broker::Broker;
 use prost_types::Timestamp;
 use proto::{
-    RoomId,
+    Code, RoomId,
     admin::v1::{
         GetRoomRequest, ListRoomsRequest, ListRoomsResponse, Room, room, room_service_server,
     },
+    bus::v1::{Describe, RoomSummary, reply, request},
 };
 use tonic::{Request, Response, Status};
 
-use super::{errors, page_token};
-use crate::{domain::Summary, service::Shared};
+use super::{errors, owners, page_token};
+use crate::service::Shared;
 
 const DEFAULT_PAGE: usize = 50;
 const LARGEST_PAGE: usize = 1_000;
 
-/// The service, over the directory of this process.
+/// The service, over the owners of rooms.
 pub(super) struct Rooms<B> {
     shared: Arc<Shared<B>>,
 }
@@ -28,30 +29,59 @@ impl<B: Broker> Rooms<B> {
         Self { shared }
     }
 
-    fn check_ready(&self) -> Result<(), Status> {
-        self.shared
-            .unready()
-            .map_or(Ok(()), |why| Err(errors::not_ready(&why)))
-    }
-
-    fn room(&self, id: &RoomId, summary: Summary) -> Room {
-        Room {
-            name: format!("rooms/{id}"),
-            uid: summary.generation.clone(),
-            display_name: summary.display_name,
-            kind: room::Kind::Group.into(),
-            state: room::State::Active.into(),
-            visibility: room::Visibility::Unlisted.into(),
-            head_seq: signed(summary.head),
-            message_count: signed(summary.messages),
-            bytes: signed(summary.bytes),
-            online_count: signed(self.shared.online(id)),
-            create_time: Some(timestamp(summary.create_ms)),
-            last_message_time: (summary.messages > 0).then(|| timestamp(summary.last_message_ms)),
-            labels: HashMap::new(),
-            // No setting can change yet, so the numbering is all there is to tell apart.
-            etag: format!("\"{}-0\"", summary.generation),
+    /// A page of the rooms of all partitions, whoever owns them; whether there are more, and how many
+    /// there are in all.
+    async fn page(
+        &self,
+        after: Option<&RoomId>,
+        count: usize,
+    ) -> Result<(Vec<RoomSummary>, bool, u64), Status> {
+        let partitions = owners::partitions(&self.shared)?.rooms();
+        let lists = partitions.map(|pp| owners::list(&self.shared, pp, after, count));
+        let lists = futures_util::future::try_join_all(lists).await?;
+        let total = lists.iter().map(|list| list.total).sum();
+        // Beyond the last room of a list that was cut, that partition's rooms are not known.
+        let known_to = lists
+            .iter()
+            .filter(|list| list.more)
+            .filter_map(|list| list.rooms.last())
+            .map(|last| last.room.clone())
+            .min();
+        let mut rooms: Vec<_> = lists.into_iter().flat_map(|list| list.rooms).collect();
+        rooms.sort_unstable_by(|a, b| a.room.cmp(&b.room));
+        let found = rooms.len();
+        if let Some(known_to) = &known_to {
+            rooms.retain(|room| room.room <= *known_to);
         }
+        rooms.truncate(count);
+        let more = rooms.len() < found || known_to.is_some();
+        Ok((rooms, more, total))
+    }
+}
+
+pub(super) fn check_ready<B: Broker>(shared: &Shared<B>) -> Result<(), Status> {
+    shared
+        .unready()
+        .map_or(Ok(()), |why| Err(errors::not_ready(&why)))
+}
+
+fn room(summary: RoomSummary) -> Room {
+    Room {
+        name: format!("rooms/{}", summary.room),
+        uid: summary.r#gen.clone(),
+        display_name: summary.display_name,
+        kind: room::Kind::Group.into(),
+        state: room::State::Active.into(),
+        visibility: room::Visibility::Unlisted.into(),
+        head_seq: signed(summary.head),
+        message_count: signed(summary.messages),
+        bytes: signed(summary.bytes),
+        online_count: signed(summary.online),
+        create_time: Some(timestamp(summary.create_ms)),
+        last_message_time: (summary.messages > 0).then(|| timestamp(summary.last_message_ms)),
+        labels: HashMap::new(),
+        // No setting can change yet, so the numbering is all there is to tell apart.
+        etag: format!("\"{}-0\"", summary.r#gen),
     }
 }
 
@@ -63,34 +93,33 @@ impl<B: Broker> room_service_server::RoomService for Rooms<B> {
     ) -> Result<Response<ListRoomsResponse>, Status> {
         let request = request.into_inner();
         let (after, count) = check_list(&request)?;
-        self.check_ready()?;
-        let (rooms, more, total) = self.shared.directory.page(after.as_ref(), count);
-        let next_page_token = match rooms.last() {
-            Some((last, _)) if more => page_token::encode(last, &fingerprint(&request)),
+        check_ready(&self.shared)?;
+        let (rooms, more, total) = self.page(after.as_ref(), count).await?;
+        let last = rooms.last().and_then(|last| RoomId::parse(&last.room).ok());
+        let next_page_token = match last {
+            Some(last) if more => page_token::encode(&last, &fingerprint(&request)),
             _ => String::new(),
         };
-        let rooms = rooms
-            .into_iter()
-            .map(|(id, summary)| self.room(&id, summary))
-            .collect();
-        let total_size = i32::try_from(total).unwrap_or(i32::MAX);
         Ok(Response::new(ListRoomsResponse {
-            rooms,
+            rooms: rooms.into_iter().map(room).collect(),
             next_page_token,
-            total_size,
+            total_size: i32::try_from(total).unwrap_or(i32::MAX),
         }))
     }
 
     async fn get_room(&self, request: Request<GetRoomRequest>) -> Result<Response<Room>, Status> {
         let name = request.into_inner().name;
         let id = parse_name(&name)?;
-        self.check_ready()?;
-        let summary = self
-            .shared
-            .directory
-            .get(&id)
-            .ok_or_else(|| errors::room_not_found(&id))?;
-        Ok(Response::new(self.room(&id, summary)))
+        check_ready(&self.shared)?;
+        let describe = request::Op::Describe(Describe {});
+        match owners::ask(&self.shared, &id, describe).await? {
+            reply::Result::Summary(summary) => Ok(Response::new(room(summary))),
+            reply::Result::Refused(refused) if refused.code == Code::RoomUnknown.as_str() => {
+                Err(errors::room_not_found(&id))
+            }
+            reply::Result::Refused(refused) => Err(errors::refused(&refused)),
+            _ => Err(errors::not_ready("the owner answered something else")),
+        }
     }
 }
 
@@ -134,7 +163,7 @@ fn fingerprint(request: &ListRoomsRequest) -> String {
     format!("filter={}&order=name", request.filter)
 }
 
-fn parse_name(name: &str) -> Result<RoomId, Status> {
+pub(super) fn parse_name(name: &str) -> Result<RoomId, Status> {
     let invalid = |words: String| errors::invalid("NAME_INVALID", "name", words);
     let Some(typed) = name.strip_prefix("rooms/") else {
         return Err(invalid(format!("expected `rooms/<room id>`, got {name:?}")));
@@ -142,7 +171,7 @@ fn parse_name(name: &str) -> Result<RoomId, Status> {
     RoomId::parse(typed).map_err(|error| invalid(error.to_string()))
 }
 
-fn timestamp(unix_ms: u64) -> Timestamp {
+pub(super) fn timestamp(unix_ms: u64) -> Timestamp {
     Timestamp {
         seconds: signed(unix_ms / 1_000),
         nanos: i32::try_from(unix_ms % 1_000 * 1_000_000).unwrap_or(0),
@@ -150,6 +179,6 @@ fn timestamp(unix_ms: u64) -> Timestamp {
 }
 
 /// Counts and seqs stay under 2^53 (PROTOCOL section 1).
-fn signed(count: u64) -> i64 {
+pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -68,6 +68,8 @@ pub enum Question {
     Read(Read),
     /// Some events at any depth.
     History(History),
+    /// What an operator sees of it.
+    Describe,
 }
 
 impl Question {
@@ -75,6 +77,7 @@ impl Question {
         match self {
             Self::Read(read) => read.min_seq,
             Self::History(history) => history.min_seq,
+            Self::Describe => 0,
         }
     }
 }

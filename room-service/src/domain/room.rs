@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use proto::{
     RoomId,
+    bus::v1::RoomSummary,
     log::v1::{Event, RoomEvents, RoomValue, event::Kind},
 };
 
@@ -58,6 +59,21 @@ impl Summary {
             bytes: value.bytes,
             create_ms: value.create_ms,
             last_message_ms: value.last_message_ms,
+        }
+    }
+
+    /// As it is told to another replica; `online` is left to whoever knows.
+    pub(crate) fn told_of(&self, room: &RoomId) -> RoomSummary {
+        RoomSummary {
+            room: room.to_string(),
+            r#gen: self.generation.clone(),
+            display_name: self.display_name.clone(),
+            head: self.head,
+            messages: self.messages,
+            bytes: self.bytes,
+            create_ms: self.create_ms,
+            last_message_ms: self.last_message_ms,
+            online: 0,
         }
     }
 

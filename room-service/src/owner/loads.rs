@@ -145,7 +145,9 @@ impl<B: Broker> Owner<B> {
     fn all_listed(&mut self) {
         self.partition.is_listed();
         let directory = &self.shared.directory;
-        let of_tail = self.partition.tail_summaries(|room| directory.get(room));
+        let of_tail = self
+            .partition
+            .tail_summaries(|room| directory.get(self.pp, room));
         directory.list(self.pp, of_tail);
     }
 }

@@ -56,6 +56,7 @@ impl<B: Broker> Owner<B> {
             Some(request::Op::History(history)) => {
                 self.ask(asker, room, Question::History(history));
             }
+            Some(request::Op::Describe(_)) => self.ask(asker, room, Question::Describe),
             None => warn!(bus.subject = message.subject, "request of an unknown kind"),
         }
     }
@@ -72,8 +73,7 @@ impl<B: Broker> Owner<B> {
     pub(super) async fn answer(&mut self) {
         let now = self.shared.clock.now();
         let presence = &self.shared.presence;
-        let online =
-            |room: &RoomId, read: &proto::bus::v1::Read| presence.online(room, Some(&read.gateway));
+        let online = |room: &RoomId, without: Option<&str>| presence.online(room, without);
         for (asker, answer) in self.partition.answer(now, online) {
             self.reply(asker, answer).await;
         }

@@ -27,7 +27,7 @@ pub(crate) async fn supervise<B: Broker>(
         }
         Err(end) => end,
     };
-    shared.directory.replace(pp, std::iter::empty());
+    shared.directory.forget(pp);
     match end {
         End::Stopped => Ended::Stopped,
         End::Deposed => {

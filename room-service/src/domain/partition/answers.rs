@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use proto::{
     Code, RoomId,
-    bus::v1::{Heads, Read, RoomHead, reply},
+    bus::v1::{Heads, RoomHead, reply},
     log::v1::RoomEvents,
 };
 
@@ -32,20 +32,24 @@ impl<T> Partition<T> {
     }
 
     /// Answers all questions that can be; the others wait for loads. Only for a state that the log has
-    /// confirmed. `online` tells how many are in a room beside the asker's.
+    /// confirmed. `online` tells how many are in a room, without those of this gateway.
     pub fn answer(
         &mut self,
         now: Now,
-        online: impl Fn(&RoomId, &Read) -> u64,
+        online: impl Fn(&RoomId, Option<&str>) -> u64,
     ) -> Vec<(T, reply::Result)> {
         let mut replies = Vec::new();
         for asked in std::mem::take(&mut self.questions) {
             match self.view(&asked, now) {
                 Ok(mut answer) => {
-                    if let (reply::Result::Room(view), Question::Read(read)) =
-                        (&mut answer, &asked.question)
-                    {
-                        view.online = online(&asked.room, read);
+                    match (&mut answer, &asked.question) {
+                        (reply::Result::Room(view), Question::Read(read)) => {
+                            view.online = online(&asked.room, Some(&read.gateway));
+                        }
+                        (reply::Result::Summary(summary), _) => {
+                            summary.online = online(&asked.room, None);
+                        }
+                        _ => {}
                     }
                     replies.push((asked.asker, answer));
                 }
@@ -63,20 +67,24 @@ impl<T> Partition<T> {
                 let view = match &asked.question {
                     Question::Read(read) => room.view(read, now.mono_us),
                     Question::History(history) => room.history(history, now.mono_us),
+                    Question::Describe => {
+                        return Ok(reply::Result::Summary(room.summary.told_of(id)));
+                    }
                 };
                 let view = view.map_err(|number| Load::Page(id.clone(), number))?;
                 Ok(reply::Result::Room(view))
             }
             Some(Held::Broken) => Ok(refusal(Code::Internal, 0)),
             None if !is_new => Err(Load::Room(id.clone())),
-            Some(Held::Absent) | None if self.rules.auto_create => {
-                let after = match &asked.question {
-                    Question::Read(read) => read.after,
-                    Question::History(_) => None,
-                };
-                Ok(reply::Result::Room(room::view_of_none(after)))
-            }
-            Some(Held::Absent) | None => Ok(refusal(Code::RoomUnknown, 0)),
+            Some(Held::Absent) | None => Ok(match &asked.question {
+                Question::Read(read) if self.rules.auto_create => {
+                    reply::Result::Room(room::view_of_none(read.after))
+                }
+                Question::History(_) if self.rules.auto_create => {
+                    reply::Result::Room(room::view_of_none(None))
+                }
+                _ => refusal(Code::RoomUnknown, 0),
+            }),
         }
     }
 

@@ -187,5 +187,5 @@ fn changes_of_one_message_in_one_batch_build_on_each_other() {
         .all("a")
         .into_iter()
         .filter(|event| matches!(event.kind, Some(Kind::Edit(_))));
-    assert!(edits.clone().count() == 1 && edits.last().unwrap().deleted);
+    assert_eq!(edits.map(|edit| edit.deleted).collect::<Vec<_>>(), [true]);
 }
