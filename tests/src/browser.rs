@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{
-        Message,
+        Error, Message,
         client::{ClientRequestBuilder, IntoClientRequest as _},
     },
 };
@@ -44,24 +44,37 @@ impl Browser {
     /// # Panics
     /// When the handshake fails.
     pub async fn connect_with(gateway: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Self {
+        let connected = Self::try_connect_with(gateway, path, headers).await;
+        connected.expect("the gateway listens, and the handshake succeeds")
+    }
+
+    /// A socket of protocol v1, before `hello`, at a gateway that may be gone.
+    ///
+    /// # Errors
+    /// When it is, or goes.
+    pub async fn try_connect(gateway: SocketAddr) -> Result<Self, Error> {
+        let headers = [("Sec-WebSocket-Protocol", "parlor.v1.json")];
+        Self::try_connect_with(gateway, "/ws", &headers).await
+    }
+
+    async fn try_connect_with(
+        gateway: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let uri = format!("ws://{gateway}{path}").parse().expect("a URI");
         let mut request = ClientRequestBuilder::new(uri);
         for (name, value) in headers {
             request = request.with_header(*name, *value);
         }
-        let request = request.into_client_request().expect("a request");
-        let stream = TcpStream::connect(gateway)
-            .await
-            .expect("the gateway listens");
-        stream.set_nodelay(true).expect("a TCP socket");
-        let (socket, _) = client_async(request, stream)
-            .await
-            .expect("the handshake succeeds");
-        Self {
+        let stream = TcpStream::connect(gateway).await?;
+        stream.set_nodelay(true)?;
+        let (socket, _) = client_async(request.into_client_request()?, stream).await?;
+        Ok(Self {
             socket,
             unread: VecDeque::new(),
             token: None,
-        }
+        })
     }
 
     /// Connects, says `hello` with this nick and joins these rooms from their last events.
@@ -153,8 +166,10 @@ impl Browser {
     /// # Errors
     /// In words: closed with a code, broken, or nothing within [`PATIENCE`].
     pub async fn receive(&mut self) -> Result<Value, String> {
+        // Over all: pings of the server are no frame, and keep nobody waiting.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            let next = tokio::time::timeout_at(deadline, self.socket.next()).await;
             let message = next.map_err(|_| "nothing came".to_owned())?;
             match message {
                 Some(Ok(Message::Text(text))) => {

@@ -5,7 +5,10 @@
 //! for [`PATIENCE`] at most.
 
 pub mod browser;
+pub mod http;
+pub mod outbox;
 pub mod process;
+pub mod watcher;
 
 use std::time::Duration;
 
@@ -14,7 +17,14 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub use browser::Browser;
+pub use outbox::Outbox;
 pub use process::Parlor;
+pub use watcher::Watcher;
+
+/// Whether the long forms are wanted: `./test --full`.
+pub fn full() -> bool {
+    std::env::var_os("TEST_FULL").is_some_and(|full| full == "1")
+}
 
 /// Awaits `check` until it yields something.
 ///

@@ -49,7 +49,12 @@ pub fn binary() -> PathBuf {
 
 /// A `parlor` to run, without any `PARLOR_` variable of whoever runs the tests; killed when dropped.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    command_of(&binary())
+}
+
+/// The same of another program: a copy of `parlor`, or what becomes it.
+pub fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (key, _) in std::env::vars_os() {
         if key.to_string_lossy().starts_with("PARLOR_") {
             command.env_remove(key);
@@ -66,12 +71,19 @@ impl Parlor {
     /// When it cannot be started.
     pub fn spawn(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = command();
+        command.args(args).envs(env.iter().copied());
+        Self::run(command)
+    }
+
+    /// Starts a [`command`] of `parlor`, or one that becomes it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run(mut command: Command) -> Self {
         command
-            .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .envs(env.iter().copied());
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("parlor starts");
         let pipe = child.stderr.take().expect("stderr is piped");
         let stderr = Arc::new(Mutex::new(Vec::new()));

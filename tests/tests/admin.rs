@@ -1,12 +1,15 @@
-//! What operators see: gRPC, with and without a token, and the `parlor` command.
+//! What operators see over gRPC, with and without a token.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use broker::testing::NatsServer;
+use prost::Message as _;
 use proto::admin::v1::{GetRoomRequest, ListRoomsRequest, room_service_client::RoomServiceClient};
-use serde_json::Value;
-use tests::{Browser, Parlor, eventually, process};
+use tests::{Browser, Parlor, eventually};
 use tonic::{Code, Request, Status, transport::Channel};
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tonic_types::StatusExt as _;
 
 async fn channel(parlor: &Parlor) -> Channel {
@@ -18,17 +21,11 @@ async fn channel(parlor: &Parlor) -> Channel {
         .unwrap()
 }
 
-async fn cli(args: &[&str]) -> (bool, String, String) {
-    let output = process::command().args(args).output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.success(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
+/// The reason of an error, which has exactly one ErrorInfo.
 fn reason(status: &Status) -> String {
+    let carried = tonic_types::pb::Status::decode(status.details()).unwrap();
+    let is_info = |detail: &&prost_types::Any| detail.type_url.ends_with("google.rpc.ErrorInfo");
+    assert_eq!(carried.details.iter().filter(is_info).count(), 1);
     let details = status.get_error_details();
     let info = details.error_info().expect("one ErrorInfo");
     assert_eq!(info.domain, "parlor");
@@ -115,6 +112,36 @@ async fn pages_follow_each_other_without_holes() {
 }
 
 #[tokio::test]
+async fn a_page_has_50_rooms_unless_asked_for_more_and_never_more_than_1000() {
+    let dir = tempfile::tempdir().unwrap();
+    let many = ["--limits", "off", "--limit-rooms", "1000"];
+    let parlor = Parlor::serve(dir.path(), &many).await;
+    let gateway = parlor.address("http").await;
+    for half in 0..2 {
+        let names: Vec<_> = (0..505).map(|n| format!("room-{half}-{n:03}")).collect();
+        let rooms: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut ann = Browser::enter(gateway, "Ann", &rooms).await;
+        for room in &rooms {
+            let frame = serde_json::json!({"op": "send", "room": room, "cid": room, "text": "hi"});
+            ann.say(frame).await;
+        }
+        for _ in &rooms {
+            ann.expect("ack").await;
+        }
+    }
+    let mut client = RoomServiceClient::new(channel(&parlor).await);
+    for (page_size, expected) in [(0, 50), (51, 51), (1_000, 1_000), (1_000_000, 1_000)] {
+        let request = ListRoomsRequest {
+            page_size,
+            ..Default::default()
+        };
+        let page = client.list_rooms(request).await.unwrap().into_inner();
+        assert_eq!(page.rooms.len(), expected, "page_size {page_size}");
+        assert!(!page.next_page_token.is_empty() && page.total_size == 1_010);
+    }
+}
+
+#[tokio::test]
 async fn wrong_calls_get_one_error_info() {
     let dir = tempfile::tempdir().unwrap();
     let parlor = Parlor::serve(dir.path(), &[]).await;
@@ -141,6 +168,13 @@ async fn wrong_calls_get_one_error_info() {
             },
             "FILTER_UNSUPPORTED",
         ),
+        (
+            ListRoomsRequest {
+                order_by: "bytes desc".into(),
+                ..Default::default()
+            },
+            "ORDER_BY_UNSUPPORTED",
+        ),
     ];
     for (request, expected) in lists {
         let status = rooms.list_rooms(request).await.unwrap_err();
@@ -150,11 +184,6 @@ async fn wrong_calls_get_one_error_info() {
         );
         assert!(status.get_error_details().bad_request().is_some());
     }
-    let large = ListRoomsRequest {
-        page_size: 1_000_000,
-        ..Default::default()
-    };
-    rooms.list_rooms(large).await.unwrap();
     let get = |name: &str| GetRoomRequest {
         name: name.to_owned(),
     };
@@ -212,12 +241,39 @@ async fn the_token_protects_everything_but_health() {
         .unwrap()
         .into_inner();
     assert_eq!(health.status, 1);
+}
 
-    let server = parlor.address("admin").await.to_string();
-    let (ok, _, stderr) = cli(&["rooms", "list", "--server", &server]).await;
-    assert!(!ok && stderr.contains("token"), "{stderr}");
-    let (ok, ..) = cli(&["rooms", "list", "--server", &server, "--token-file", file]).await;
-    assert!(ok);
+#[tokio::test]
+async fn without_nats_calls_are_not_ready_and_health_follows() {
+    let mut nats = NatsServer::start().await;
+    let url = nats.url();
+    nats.kill().await;
+    let service = Parlor::room_service(&url, &[]);
+    let channel = channel(&service).await;
+    let watch = HealthCheckRequest::default();
+    let mut health = HealthClient::new(channel.clone());
+    let mut changes = health.watch(watch).await.unwrap().into_inner();
+    let mut next = async || changes.message().await.unwrap().unwrap().status();
+    assert_eq!(next().await, ServingStatus::NotServing);
+
+    let mut rooms = RoomServiceClient::new(channel);
+    let status = rooms
+        .list_rooms(ListRoomsRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unavailable, "NOT_READY")
+    );
+    let retry = status.get_details_retry_info().unwrap().retry_delay;
+    assert!(retry.is_some_and(|delay| !delay.is_zero()), "{retry:?}");
+
+    nats.restart().await;
+    service.ready().await;
+    assert_eq!(next().await, ServingStatus::Serving);
+    let ended = tokio::spawn(service.terminate());
+    assert_eq!(next().await, ServingStatus::NotServing);
+    assert!(ended.await.unwrap().success());
 }
 
 #[tokio::test]
@@ -276,38 +332,4 @@ async fn reflection_speaks_v1_and_v1alpha() {
             "{answer:?}"
         );
     }
-}
-
-#[tokio::test]
-async fn the_command_shows_rooms_as_a_table_and_as_json() {
-    let dir = tempfile::tempdir().unwrap();
-    let parlor = Parlor::serve(dir.path(), &[]).await;
-    let mut ann = Browser::enter(parlor.address("http").await, "Ann", &["聊天室"]).await;
-    ann.send("聊天室", "c1", "hi").await;
-    let server = parlor.address("admin").await.to_string();
-    let (ok, table, stderr) = cli(&["rooms", "list", "--server", &server]).await;
-    assert!(ok, "{stderr}");
-    assert!(table.contains("聊天室"), "{table}");
-    let json = ["rooms", "list", "--server", &server, "--output", "json"];
-    let (_, json, _) = cli(&json).await;
-    let json: Value = serde_json::from_str(&json).unwrap();
-    assert!(json.to_string().contains("rooms/聊天室"), "{json}");
-    let (ok, one, _) = cli(&[
-        "rooms",
-        "get",
-        "聊天室",
-        "--server",
-        &server,
-        "--output",
-        "json",
-    ])
-    .await;
-    assert!(ok && serde_json::from_str::<Value>(&one).is_ok(), "{one}");
-    let (ok, stdout, stderr) = cli(&["rooms", "get", "nowhere", "--server", &server]).await;
-    assert!(
-        !ok && stdout.is_empty() && stderr.contains("nowhere"),
-        "{stderr}"
-    );
-    let (ok, _, stderr) = cli(&["rooms", "list", "--server", "127.0.0.1:1"]).await;
-    assert!(!ok && stderr.contains("127.0.0.1:1"), "{stderr}");
 }

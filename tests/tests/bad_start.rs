@@ -3,16 +3,30 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
+
 use broker::testing::NatsServer;
-use tests::{Parlor, eventually, process};
+use nix::unistd::{Uid, mkfifo};
+use tests::{Parlor, eventually, http::get, process};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+    process::Command,
+};
 
 /// Runs `parlor` to its end: exit code and stderr.
 async fn fail(args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
-    let output = process::command()
-        .args(args)
-        .envs(env.iter().copied())
-        .output();
-    let output = tokio::time::timeout(tests::PATIENCE, output)
+    let mut command = process::command();
+    command.args(args).envs(env.iter().copied());
+    end(command).await
+}
+
+async fn end(mut command: Command) -> (i32, String) {
+    let output = tokio::time::timeout(tests::PATIENCE, command.output())
         .await
         .expect("it ends")
         .unwrap();
@@ -21,14 +35,19 @@ async fn fail(args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
     (output.status.code().unwrap_or(-1), stderr)
 }
 
-async fn get(address: std::net::SocketAddr, path: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+const LISTEN: [&str; 6] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--admin-listen",
+    "off",
+    "--metrics-listen",
+    "off",
+];
+
+/// `parlor serve` in this folder, listening anywhere.
+fn serve(folder: &Path) -> Vec<&str> {
+    let folder = folder.to_str().expect("temporary folders have plain names");
+    [&["serve", "--data-dir", folder][..], &LISTEN].concat()
 }
 
 #[tokio::test]
@@ -114,16 +133,7 @@ async fn a_data_folder_that_is_locked_or_no_folder_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let _holder = Parlor::serve(dir.path(), &[]).await;
     let folder = dir.path().to_str().unwrap();
-    let listen = [
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "off",
-        "--metrics-listen",
-        "off",
-    ];
-    let args = [&["serve", "--data-dir", folder][..], &listen].concat();
-    let (code, stderr) = fail(&args, &[]).await;
+    let (code, stderr) = fail(&serve(dir.path()), &[]).await;
     assert_eq!(code, 1, "{stderr}");
     assert!(
         stderr.contains(folder) && stderr.contains("another"),
@@ -131,8 +141,7 @@ async fn a_data_folder_that_is_locked_or_no_folder_is_named() {
     );
 
     // Nobody, not even root, makes folders there.
-    let args = [&["serve", "--data-dir", "/proc/parlor"][..], &listen].concat();
-    let (code, stderr) = fail(&args, &[]).await;
+    let (code, stderr) = fail(&serve("/proc/parlor".as_ref()), &[]).await;
     assert_eq!(code, 1, "{stderr}");
     assert!(
         stderr.contains("/proc/parlor") && stderr.contains("--data-dir"),
@@ -140,37 +149,156 @@ async fn a_data_folder_that_is_locked_or_no_folder_is_named() {
     );
 
     let file = dir.path().join("file");
-    std::fs::write(&file, b"x").unwrap();
-    let args = [
-        &["serve", "--data-dir", file.to_str().unwrap()][..],
-        &listen,
-    ]
-    .concat();
-    let (code, stderr) = fail(&args, &[]).await;
+    fs::write(&file, b"x").unwrap();
+    let (code, stderr) = fail(&serve(&file), &[]).await;
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains(file.to_str().unwrap()), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_data_folder_that_may_not_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let (empty, used) = (dir.path().join("empty"), dir.path().join("used"));
+    fs::create_dir(&empty).unwrap();
+    Parlor::serve(&used, &[]).await.terminate().await;
+    for file in fs::read_dir(&used).unwrap() {
+        fs::set_permissions(file.unwrap().path(), Permissions::from_mode(0o444)).unwrap();
+    }
+    for folder in [&empty, &used] {
+        fs::set_permissions(folder, Permissions::from_mode(0o555)).unwrap();
+        let mut command = unprivileged(dir.path());
+        command.args(serve(folder));
+        let (code, stderr) = end(command).await;
+        assert_eq!(code, 1, "{stderr}");
+        let named = stderr.contains(folder.to_str().unwrap()) && stderr.contains("--data-dir");
+        assert!(named && stderr.contains("ermission denied"), "{stderr}");
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    }
+    // What was there is as it was.
+    for file in fs::read_dir(&used).unwrap() {
+        fs::set_permissions(file.unwrap().path(), Permissions::from_mode(0o644)).unwrap();
+    }
+    Parlor::serve(&used, &[]).await;
+}
+
+/// `parlor` for somebody whom permissions stop: ourselves, or nobody when we are root. Root's own folders
+/// may be closed to nobody, so `dir` gets a copy.
+fn unprivileged(dir: &Path) -> Command {
+    const NOBODY: u32 = 65_534;
+    if !Uid::effective().is_root() {
+        return process::command();
+    }
+    let copy = dir.join("parlor");
+    if !copy.exists() {
+        fs::copy(process::binary(), &copy).unwrap();
+        fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = process::command_of(&copy);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command
+}
+
+#[tokio::test]
+async fn while_the_data_folder_opens_probes_are_answered_and_sigterm_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // Opening a pipe that nobody reads from takes for ever, like a repair or a disk that hangs.
+    mkfifo(
+        &dir.path().join("parlor.lock"),
+        nix::sys::stat::Mode::S_IRWXU,
+    )
+    .unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let args = ["serve", "--data-dir", folder, "--listen", "127.0.0.1:0"];
+    let ports = ["--admin-listen", "off", "--metrics-listen", "127.0.0.1:0"];
+    let parlor = Parlor::spawn(&[&args[..], &ports].concat(), &[]);
+    let metrics = parlor.address("metrics").await;
+    assert!(get(metrics, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(metrics, "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(get(metrics, "/metrics").await.contains("parlor_build_info"));
+    assert!(parlor.terminate().await.success());
 }
 
 #[tokio::test]
 async fn another_number_of_partitions_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     Parlor::serve(dir.path(), &[]).await.terminate().await;
-    let folder = dir.path().to_str().unwrap();
-    let mut args = vec!["serve", "--data-dir", folder, "--partitions", "8"];
-    args.extend([
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "off",
-        "--metrics-listen",
-        "off",
-    ]);
+    let args = [serve(dir.path()), vec!["--partitions", "8"]].concat();
     let (code, stderr) = fail(&args, &[]).await;
     assert_eq!(code, 1, "{stderr}");
     assert!(
-        stderr.contains("--partitions 8") && stderr.contains('4'),
+        stderr.contains("--partitions 8") && stderr.contains("--partitions 4"),
         "{stderr}"
     );
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_is_refused_on_nats_too() {
+    let nats = NatsServer::start().await;
+    let service = Parlor::room_service(&nats.url(), &[]);
+    service.ready().await;
+    service.terminate().await;
+    let url = nats.url();
+    for verb in ["room-service", "serve"] {
+        let args = [verb, "--nats", &url, "--partitions", "8"];
+        let ports: &[&str] = match verb {
+            "serve" => &LISTEN,
+            _ => &LISTEN[2..],
+        };
+        let (code, stderr) = fail(&[&args[..], ports].concat(), &[]).await;
+        assert_eq!(code, 1, "{verb}: {stderr}");
+        assert!(
+            stderr.contains("--partitions 8") && stderr.contains("--partitions 4"),
+            "{verb}: {stderr}"
+        );
+    }
+    // Without the flag the number is the stored one.
+    let args = ["room-service", "--nats", &url];
+    let service = Parlor::spawn(&[&args[..], &LISTEN[2..]].concat(), &[]);
+    service.ready().await;
+}
+
+#[tokio::test]
+async fn a_nats_that_is_too_old_ends_each_process_with_both_versions() {
+    let url = pretend_nats("2.11.9").await;
+    for (verb, ports) in [
+        ("gateway", &[LISTEN[0], LISTEN[1], LISTEN[4], LISTEN[5]][..]),
+        ("room-service", &LISTEN[2..]),
+        ("serve", &LISTEN),
+    ] {
+        let (code, stderr) = fail(&[&[verb, "--nats", &url], ports].concat(), &[]).await;
+        assert_eq!(code, 1, "{verb}: {stderr}");
+        assert!(
+            stderr.contains("2.11.9 is too old") && stderr.contains("2.12.1"),
+            "{verb}: {stderr}"
+        );
+    }
+}
+
+/// A server of this version, as far as a client can see.
+async fn pretend_nats(version: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (from, mut to) = stream.into_split();
+                let info = format!(
+                    "INFO {{\"server_id\":\"old\",\"version\":\"{version}\",\
+                     \"max_payload\":1048576,\"headers\":true,\"jetstream\":true}}\r\n"
+                );
+                to.write_all(info.as_bytes()).await?;
+                let mut lines = BufReader::new(from).lines();
+                while let Some(line) = lines.next_line().await? {
+                    if line.starts_with("PING") {
+                        to.write_all(b"PONG\r\n").await?;
+                    }
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    url
 }
 
 #[tokio::test]
@@ -189,6 +317,26 @@ async fn an_open_admin_port_needs_a_token() {
     assert_eq!(code, 2, "{stderr}");
     assert!(
         stderr.contains("--admin-token-file") && stderr.contains("--admin-listen"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn an_open_admin_port_that_was_asked_for_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let args = ["serve", "--data-dir", folder, "--listen", "127.0.0.1:0"];
+    // An address of documentation, which no machine has: nothing is opened to anybody.
+    let admin = ["--admin-insecure", "--admin-listen", "192.0.2.1:9090"];
+    let ports = [&admin[..], &["--metrics-listen", "off"]].concat();
+    let (code, stderr) = fail(&[&args[..], &ports].concat(), &[]).await;
+    assert_eq!(code, 1, "{stderr}");
+    let warned = |line: &str| {
+        line.contains("WARN") && line.contains("--admin-insecure") && line.contains("192.0.2.1")
+    };
+    assert!(stderr.lines().any(warned), "{stderr}");
+    assert!(
+        stderr.contains("cannot listen on --admin-listen 192.0.2.1:9090"),
         "{stderr}"
     );
 }

@@ -2,106 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use broker::testing::NatsServer;
-use serde_json::{Value, json};
-use tests::{Browser, PATIENCE, Parlor};
-use tokio::time::Instant;
-
-/// Sends one message until it is acked, through whichever gateway answers, like an outbox does.
-struct Sender {
-    gateways: Vec<SocketAddr>,
-    browser: Option<Browser>,
-    token: Option<String>,
-    turn: usize,
-    acked: BTreeMap<String, u64>,
-    doubled: usize,
-}
-
-impl Sender {
-    fn new(gateways: Vec<SocketAddr>) -> Self {
-        let acked = BTreeMap::new();
-        Self {
-            gateways,
-            browser: None,
-            token: None,
-            turn: 0,
-            acked,
-            doubled: 0,
-        }
-    }
-
-    async fn send(&mut self, cid: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            assert!(
-                Instant::now() < deadline,
-                "{cid} was not acked within {PATIENCE:?}"
-            );
-            if self.browser.is_none() {
-                self.browser = self.connect().await;
-            }
-            let Some(browser) = &mut self.browser else {
-                self.turn += 1;
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            match attempt(browser, cid).await {
-                Some(ack) if ack["op"] == "ack" => {
-                    let seq = ack["seq"].as_u64().unwrap();
-                    self.doubled += usize::from(self.acked.values().any(|other| *other == seq));
-                    self.acked.insert(cid.to_owned(), seq);
-                    return;
-                }
-                Some(error) => {
-                    assert_eq!(error["code"], "UNAVAILABLE", "{error}");
-                    assert!(error["retry_after_ms"].is_u64(), "{error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                None => {
-                    self.token = browser.token.clone();
-                    self.browser = None;
-                    self.turn += 1;
-                }
-            }
-        }
-    }
-
-    async fn connect(&self) -> Option<Browser> {
-        let gateway = self.gateways[self.turn % self.gateways.len()];
-        // A gateway that was just killed refuses or breaks the handshake.
-        tokio::net::TcpStream::connect(gateway).await.ok()?;
-        let token = self.token.clone();
-        let connect = tokio::spawn(async move {
-            let mut browser = Browser::connect(gateway).await;
-            let mut hello = json!({"op": "hello", "nick": "Ann", "rooms": {"lobby": null}});
-            if let Some(token) = token {
-                hello["token"] = token.into();
-            }
-            browser.say(hello).await;
-            browser.expect("welcome").await;
-            browser
-                .find("joined", |frame| frame["op"] == "joined")
-                .await;
-            browser
-        });
-        connect.await.ok()
-    }
-}
-
-async fn attempt(browser: &mut Browser, cid: &str) -> Option<Value> {
-    let frame = json!({"op": "send", "room": "lobby", "cid": cid, "text": format!("text {cid}")});
-    if !browser.try_say(frame).await {
-        return None;
-    }
-    loop {
-        let frame = browser.receive().await.ok()?;
-        if frame["cid"] == cid && frame["op"] != "event" {
-            return Some(frame);
-        }
-    }
-}
+use serde_json::json;
+use tests::{Browser, Outbox, PATIENCE, Parlor, Watcher, eventually};
+use tokio::sync::watch;
 
 /// Reads the room from its start with a cursor, whatever it takes: cid → seq.
 async fn history(gateway: SocketAddr) -> BTreeMap<String, u64> {
@@ -133,7 +47,7 @@ async fn what_was_acked_is_there_after_kill_9_of_the_whole() {
     let mut acked = BTreeMap::new();
     for round in 0..5 {
         let parlor = Parlor::serve(dir.path(), &["--limits", "off"]).await;
-        let mut sender = Sender::new(vec![parlor.address("http").await]);
+        let mut sender = Outbox::new("Ann", "lobby", &[parlor.address("http").await], 0);
         for n in 0..20 {
             sender.send(&format!("r{round}-{n}")).await;
         }
@@ -144,63 +58,114 @@ async fn what_was_acked_is_there_after_kill_9_of_the_whole() {
     assert_eq!(history(parlor.address("http").await).await, acked);
 }
 
-#[tokio::test]
-async fn killing_each_process_in_turn_loses_and_doubles_nothing() {
-    let mut nats = NatsServer::start().await;
-    let url = nats.url();
-    let off = ["--limits", "off"];
-    let mut service = Parlor::room_service(&url, &off);
-    let mut gateways = [Parlor::gateway(&url, &off), Parlor::gateway(&url, &off)];
-    let addresses = [
-        gateways[0].address("http").await,
-        gateways[1].address("http").await,
-    ];
-    service.ready().await;
-    for gateway in &gateways {
-        gateway.ready().await;
-    }
-    let watcher = gateways[1].address("http").await;
-    let mut sender = Sender::new(addresses.to_vec());
-    let mut sent = 0;
-    for fault in 0..4 {
-        for _ in 0..40 {
-            sender.send(&format!("c{sent}")).await;
-            sent += 1;
+/// A service, two gateways and their NATS, each of which can be killed and comes back where it was.
+struct Whole {
+    nats: NatsServer,
+    service: Parlor,
+    gateways: [Parlor; 2],
+    addresses: [SocketAddr; 2],
+}
+
+impl Whole {
+    async fn start() -> Self {
+        let nats = NatsServer::start().await;
+        let off = ["--limits", "off"];
+        let service = Parlor::room_service(&nats.url(), &off);
+        let gateways = [(); 2].map(|()| Parlor::gateway(&nats.url(), &off));
+        service.ready().await;
+        let mut addresses = Vec::new();
+        for gateway in &gateways {
+            gateway.ready().await;
+            addresses.push(gateway.address("http").await);
         }
-        match fault {
+        Self {
+            nats,
+            service,
+            gateways,
+            addresses: addresses.try_into().unwrap(),
+        }
+    }
+
+    /// kill -9, and a start at once.
+    async fn kill(&mut self, part: usize) {
+        let url = self.nats.url();
+        match part {
             0 => {
-                let dead = std::mem::replace(&mut service, Parlor::room_service(&url, &off));
-                dead.kill().await;
+                let next = Parlor::room_service(&url, &["--limits", "off"]);
+                std::mem::replace(&mut self.service, next).kill().await;
             }
-            1 => {
-                let listen = addresses[0].to_string();
-                let dead = std::mem::replace(&mut gateways[0], Parlor::spawn(&["--version"], &[]));
-                dead.kill().await;
-                let more = ["--limits", "off", "--listen", &listen];
-                let args = [
-                    &["gateway", "--nats", &url, "--metrics-listen", "off"][..],
-                    &more,
-                ]
-                .concat();
-                gateways[0] = Parlor::spawn(&args, &[]);
+            1 | 2 => {
+                let listen = self.addresses[part - 1].to_string();
+                let mut args = vec!["gateway", "--nats", &url, "--listen", &listen];
+                args.extend(["--limits", "off", "--metrics-listen", "off"]);
+                let place = &mut self.gateways[part - 1];
+                // Its address is free once it is dead.
+                std::mem::replace(place, Parlor::spawn(&["--version"], &[]))
+                    .kill()
+                    .await;
+                *place = Parlor::spawn(&args, &[]);
             }
-            2 => {
-                nats.kill().await;
-                nats.restart().await;
-            }
-            _ => {}
+            _ => self.nats.restart().await,
         }
     }
-    let delivered = history(watcher).await;
-    let missing = sender
-        .acked
-        .keys()
-        .filter(|cid| !delivered.contains_key(*cid))
-        .count();
-    let (acked, seen, doubled) = (sender.acked.len(), delivered.len(), sender.doubled);
-    println!("acked {acked}, delivered {seen}, missing {missing}, doubled {doubled}");
-    assert_eq!((acked, missing, doubled), (sent, 0, 0));
-    assert_eq!(delivered, sender.acked);
+}
+
+#[tokio::test]
+async fn killing_each_process_in_turn_under_load_loses_and_doubles_nothing() {
+    const SENDERS: usize = 4;
+    /// Messages acked before the next fault.
+    const BETWEEN: u64 = 200;
+    let mut whole = Whole::start().await;
+    let count = Arc::new(AtomicU64::new(0));
+    let (stop, stopped) = watch::channel(false);
+    let (end, until) = watch::channel(None);
+    let watchers = [0, 1].map(|turn| {
+        let watcher = Watcher::new("lobby", &whole.addresses, turn);
+        tokio::spawn(watcher.run(until.clone()))
+    });
+    let senders = std::array::from_fn::<_, SENDERS, _>(|n| {
+        let outbox = Outbox::new(&format!("s{n}"), "lobby", &whole.addresses, n);
+        let pause = Duration::from_millis(5);
+        tokio::spawn(outbox.run(pause, Arc::clone(&count), stopped.clone()))
+    });
+    let progress = async || {
+        let enough = count.load(Ordering::Relaxed) + BETWEEN;
+        eventually("acks after a fault", || async {
+            (count.load(Ordering::Relaxed) >= enough).then_some(())
+        })
+        .await;
+    };
+    progress().await;
+    let rounds = if tests::full() { 8 } else { 1 };
+    for fault in 0..rounds * 4 {
+        whole.kill(fault % 4).await;
+        progress().await;
+    }
+    stop.send_replace(true);
+    let (mut acked, mut longest) = (BTreeMap::new(), Duration::ZERO);
+    for sender in senders {
+        let mut outbox = sender.await.unwrap();
+        longest = longest.max(outbox.longest);
+        acked.append(&mut outbox.acked);
+    }
+    end.send_replace(acked.values().max().copied());
+    for watcher in watchers {
+        let watcher = tokio::time::timeout(PATIENCE, watcher).await;
+        let watcher = watcher.expect("every event arrives").unwrap();
+        let missing = acked.keys().filter(|cid| !watcher.seen.contains_key(*cid));
+        println!(
+            "acked {}, delivered {} ({} live, {} after {} broken connections), missing {}, doubled 0, \
+             longest wait for an ack {longest:?}",
+            acked.len(),
+            watcher.seen.len(),
+            watcher.live,
+            watcher.caught_up,
+            watcher.broken,
+            missing.count(),
+        );
+        assert_eq!(watcher.seen, acked, "each once, under the seq of its ack");
+        assert!(watcher.live > 0, "nothing came as it happened");
+    }
 }
 
 #[tokio::test]
@@ -215,8 +180,9 @@ async fn while_nats_is_away_a_send_waits_and_then_succeeds() {
     nats.kill().await;
     ann.say(json!({"op": "send", "room": "lobby", "cid": "c2", "text": "waits"}))
         .await;
-    let seconds = tokio::time::sleep(Duration::from_secs(2));
-    seconds.await;
+    // Not to wait for something: this is how long it is away.
+    let away = if tests::full() { 10 } else { 2 };
+    tokio::time::sleep(Duration::from_secs(away)).await;
     nats.restart().await;
     let answer = ann
         .find("answer", |frame| {

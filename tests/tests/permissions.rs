@@ -23,7 +23,7 @@ async fn server() -> NatsServer {
 }
 
 fn credentials(dir: &Path, user: &str, password: &str) -> String {
-    let file = dir.join(user);
+    let file = dir.join(format!("{user}.creds"));
     std::fs::write(&file, format!("{user}:{password}\n")).unwrap();
     file.to_str().unwrap().to_owned()
 }
@@ -66,11 +66,32 @@ async fn two_gateways_and_a_room_service_need_no_more_than_they_are_allowed() {
 async fn wrong_credentials_end_a_process_with_words() {
     let nats = server().await;
     let dir = tempfile::tempdir().unwrap();
-    let wrong = credentials(dir.path(), "gateway", "not-the-password-of-the-gateway");
     let missing = dir.path().join("none").to_str().unwrap().to_owned();
-    for (file, word) in [(wrong, "credentials"), (missing.clone(), missing.as_str())] {
-        let gateway = Parlor::gateway(&nats.url(), &["--nats-creds", &file]);
-        gateway.line(word, |line| line.contains(word)).await;
-        assert_ne!(gateway.end().await.code(), Some(0));
+    let empty = credentials(dir.path(), "", "");
+    for (verb, user) in [
+        ("gateway", "gateway"),
+        ("room-service", "room-service"),
+        ("serve", "room-service"),
+    ] {
+        let wrong = credentials(dir.path(), user, "not-the-password-of-this-user");
+        for (file, code, word) in [
+            (&wrong, 1, "refuses our credentials"),
+            (&missing, 2, missing.as_str()),
+            (&empty, 2, empty.as_str()),
+        ] {
+            let mut args = vec![verb, "--nats-creds", file, "--metrics-listen", "off"];
+            let url = nats.url();
+            args.extend(["--nats", &url]);
+            if verb != "room-service" {
+                args.extend(["--listen", "127.0.0.1:0"]);
+            }
+            if verb != "gateway" {
+                args.extend(["--admin-listen", "off"]);
+            }
+            let process = Parlor::spawn(&args, &[]);
+            let line = |line: &str| line.contains(word) && line.contains("--nats-creds");
+            process.line(word, line).await;
+            assert_eq!(process.end().await.code(), Some(code), "{verb} {word}");
+        }
     }
 }
