@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 
+import cluster
 import kubernetes_validate
 import policies
 import yaml
@@ -15,6 +16,10 @@ KUBERNETES = DEPLOY / "kubernetes"
 # Made by cert-manager or by hand, never by us.
 SECRETS_FROM_OUTSIDE = {"parlor-tls"}
 GRACE_BEYOND_DRAIN = 5
+# Overlays that are an installation, to be looked at as a whole.
+WHOLE = ("overlays/example", "overlays/cluster")
+# Files of deploy/nats that NATS pods mount.
+NATS_FILES = ("nats.conf", "cluster.conf", "start.sh")
 
 
 def check(report):
@@ -28,15 +33,22 @@ def check(report):
             validate(report, name, rendered[name])
             secure(report, name, pods_of(rendered[name]))
 
-    whole = rendered.get("overlays/example")
-    if report.expect("overlays/example is there to look at as a whole", whole):
+    report.none("resources of the base name no namespace", [
+        label(d) for d in rendered.get("base", []) if d["metadata"].get("namespace")])
+    for name in WHOLE:
+        print(f"-- {name}")
+        whole = rendered.get(name)
+        if not report.expect(f"{name} is there to look at as a whole", whole):
+            continue
         references(report, whole)
         life_cycle(report, whole)
         services(report, whole)
         settings(report, whole)
-        report.none("resources of the base name no namespace", [
-            label(d) for d in rendered["base"] if d["metadata"].get("namespace")])
         policies.check(report, whole)
+        if name == "overlays/cluster":
+            cluster.check_manifests(report, whole)
+        else:
+            alone(report, whole)
 
 
 def label(document):
@@ -164,7 +176,8 @@ def references(report, documents):
             if key in ("PARLOR_NATS_CREDS", "PARLOR_ADMIN_TOKEN_FILE") and value not in files])
         for script in [argument for argument in container.get("command", []) if argument.endswith(".sh")]:
             report.expect(f"{name}: {script} is mounted", script in files, f"mounted: {sorted(files)}")
-        for user, key in (("gateway", "gateway.creds"), ("room-service", "room-service.creds")):
+        users = ["gateway", "room-service", *(["route"] if "CLUSTER_PEERS" in variables else [])]
+        for user, key in ((user, f"{user}.creds") for user in users):
             if "CREDS_DIR" in variables:
                 path = f"{variables['CREDS_DIR']}/{key}"
                 report.expect(
@@ -172,7 +185,7 @@ def references(report, documents):
                     files.get(path, b"").startswith(user.encode() + b":"), f"mounted: {sorted(files)}")
 
     config = next((d for d in of_kind(documents, "ConfigMap") if "nats.conf" in d["data"]), None)
-    for file in ("nats.conf", "start.sh"):
+    for file in NATS_FILES:
         report.expect(
             f"NATS pods mount the very {file} that the tests start",
             config and config["data"].get(file, "").encode() == (DEPLOY / "nats" / file).read_bytes(),
@@ -219,9 +232,6 @@ def life_cycle(report, documents):
             f"{name}: the grace period is drain delay + drain deadline + {GRACE_BEYOND_DRAIN}",
             spec.get("terminationGracePeriodSeconds"), drain + GRACE_BEYOND_DRAIN)
 
-    room_service = next(d for d in of_kind(documents, "Deployment") if d["metadata"]["name"] == "parlor-room-service")
-    report.same("one room service at a time owns the partitions",
-                (room_service["spec"]["replicas"], room_service["spec"]["strategy"]["type"]), (1, "Recreate"))
     gateway = next(d for d in of_kind(documents, "Deployment") if d["metadata"]["name"] == "parlor-gateway")
     report.expect("there are two gateways or more", gateway["spec"]["replicas"] >= 2)
     report.expect("gateways are spread over nodes", gateway["spec"]["template"]["spec"].get("topologySpreadConstraints"))
@@ -235,6 +245,17 @@ def life_cycle(report, documents):
     volume = claim["resources"]["requests"]["storage"]
     report.expect("the volume of NATS is larger than its max_file_store",
                   volume.endswith("Gi") and int(volume[:-2]) > store, f"{volume} against {store}GB")
+
+
+def alone(report, documents):
+    """What holds of an installation with one room service and one NATS."""
+    workloads = {d["metadata"]["name"]: d["spec"] for d in of_kind(documents, "Deployment", "StatefulSet")}
+    room_service = workloads["parlor-room-service"]
+    report.same("one room service at a time owns the partitions",
+                (room_service["replicas"], room_service["strategy"]["type"]), (1, "Recreate"))
+    report.same("one NATS server keeps the streams", workloads["parlor-nats"]["replicas"], 1)
+    report.none("nothing asks for copies of streams that one server cannot keep", [
+        label(d) for d in of_kind(documents, "ConfigMap") if d["data"].get("PARLOR_NATS_REPLICAS", "1") != "1"])
 
 
 def matches(selector, labels):

@@ -59,8 +59,9 @@ RULES = {
         ),
         "subscribe": (
             "parlor.in.7.3.* parlor.in.*.*.* parlor.who.* parlor.ping.* parlor.release.* parlor.meta parlor.meta.get "
-            "parlor.presence.* parlor.own parlor.user parlor.admin.7.3 parlor.admin.*.* parlor.inbox.room-service.x.* parlor.inbox.room-service.>",
-            "> parlor.> parlor.out.*.* parlor.heads.* parlor.live.*.* parlor.log.* parlor.room.> parlor.inbox.> "
+            "parlor.presence.* parlor.own parlor.admin.7.3 parlor.admin.*.* parlor.inbox.room-service.x.* "
+            "parlor.inbox.room-service.>",
+            "> parlor.> parlor.user parlor.out.*.* parlor.heads.* parlor.live.*.* parlor.log.* parlor.room.> parlor.inbox.> "
             "parlor.inbox.gateway.> _INBOX.> $JS.> $SYS.>",
         ),
     },

@@ -48,6 +48,14 @@ def check(report, documents):
         ("NATS does not call gateways", nats, gateway, 8080, False),
         ("other applications here are left alone", stranger, internet, 443, True),
     ]
+    in_cluster = "cluster" in nats.ports
+    connections += [
+        ("NATS servers reach each other's routes", nats, nats, 6222, in_cluster),
+        ("gateways do not reach NATS's routes", gateway, nats, 6222, False),
+        ("room services do not reach NATS's routes", room_service, nats, 6222, False),
+        ("other pods here do not reach NATS's routes", stranger, nats, 6222, False),
+        ("NATS asks the cluster's DNS only for its peers", nats, dns, 53, in_cluster),
+    ]
     for what, source, target, port, expected in connections:
         report.same(f"network: {what}", allowed(policies, source, target, port), expected)
 
