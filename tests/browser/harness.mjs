@@ -9,7 +9,10 @@ import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
 const HERE = import.meta.dirname;
-const PARLOR = resolve(HERE, process.env.PARLOR_BIN ?? '../../target/debug/parlor');
+const ROOT = resolve(HERE, '../..');
+/** Where cargo builds; CARGO_TARGET_DIR goes by the folder in which cargo was called, the root. */
+const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
+const PARLOR = resolve(HERE, process.env.PARLOR_BIN ?? join(TARGET, 'debug/parlor'));
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** How long anything may take before the test calls it broken, in ms. */
 const PATIENCE_MS = 20_000;
@@ -17,7 +20,7 @@ const PATIENCE_MS = 20_000;
 const LOOK_MS = 25;
 
 /** Where the pictures go. */
-export const RESULTS = resolve(HERE, '../../test-results');
+export const RESULTS = resolve(ROOT, 'test-results');
 
 /** One `parlor serve` with its own data folder. */
 export class Server {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::json;
-use tests::{Browser, Parlor, http::get};
+use tests::{Browser, Parlor, http::get, process};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -97,6 +97,82 @@ async fn every_metric_is_in_the_table_with_its_kind_and_labels() {
     }
     for name in documented.keys() {
         assert!(told.contains_key(name), "{name} is not told: {told:#?}");
+    }
+}
+
+/// The options that a command's help lists, and their defaults.
+async fn helped(command: &[&str]) -> BTreeMap<String, String> {
+    let output = process::command().args(command).arg("--help").output();
+    let text = String::from_utf8(output.await.unwrap().stdout).unwrap();
+    let mut options: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("      --") {
+            options.push(line.trim().to_owned());
+            inside = true;
+        } else if let Some(last) = options.last_mut()
+            && inside
+            && line.starts_with("       ")
+        {
+            last.push(' ');
+            last.push_str(line.trim());
+        } else {
+            inside = false;
+        }
+    }
+    let option = |text: &String| {
+        let name = text.split(' ').next().unwrap().to_owned();
+        let default = text
+            .rsplit_once("[default: ")
+            .and_then(|(_, default)| default.strip_suffix(']'));
+        (name, default.unwrap_or("–").to_owned())
+    };
+    options.iter().map(option).collect()
+}
+
+#[tokio::test]
+async fn every_flag_is_in_the_table_with_its_default_and_its_commands() {
+    let mut documented = BTreeMap::new();
+    for row in table("Flags") {
+        let [flag, of, default] = [&row[0], &row[1], &row[2]];
+        documented.insert(
+            flag.trim_matches('`').to_owned(),
+            (of.clone(), default.clone()),
+        );
+    }
+    let mut found: BTreeMap<String, (BTreeSet<String>, String)> = BTreeMap::new();
+    for command in ["serve", "gateway", "room-service"] {
+        for (flag, default) in helped(&[command]).await {
+            let (of, known) = found
+                .entry(flag)
+                .or_insert((BTreeSet::new(), default.clone()));
+            of.insert(command.to_owned());
+            assert_eq!(*known, default);
+        }
+    }
+    for (flag, (of, default)) in &found {
+        let row = documented.remove(flag);
+        let (words, documented) = row.unwrap_or_else(|| panic!("{flag} is not in OPERATIONS.md"));
+        assert_eq!(*default, documented, "the default of {flag}");
+        let all = words == "all" && of.len() == 3;
+        assert!(
+            all || quoted(&words) == *of,
+            "{flag} is of {of:?}, not of {words}"
+        );
+    }
+    for (flag, default) in helped(&["rooms", "list"]).await {
+        let (_, documented) = documented.remove(&flag).expect("in OPERATIONS.md");
+        assert_eq!(default, documented, "the default of {flag}");
+    }
+    // What is left is of other operators' verbs.
+    for (flag, (of, _)) in &documented {
+        let verb = quoted(of).into_iter().next();
+        let verb = verb.unwrap_or_else(|| panic!("nothing has {flag}"));
+        let words: Vec<_> = verb.split(' ').collect();
+        assert!(
+            helped(&words).await.contains_key(flag),
+            "{verb} has no {flag}"
+        );
     }
 }
 
