@@ -25,7 +25,7 @@ use axum::{
 use broker::Bus;
 use http::StatusCode;
 
-use crate::{drain::Life, shared::Shared};
+use crate::shared::Shared;
 use client::TrustedProxies;
 use metrics::EdgeMetrics;
 use origin::OriginPattern;
@@ -33,7 +33,6 @@ use origin::OriginPattern;
 /// What the handlers have at hand.
 pub(crate) struct Edge<B> {
     pub(crate) shared: Arc<Shared<B>>,
-    pub(crate) life: Life,
     pub(crate) proxies: TrustedProxies,
     pub(crate) allowed_origins: Vec<OriginPattern>,
     pub(crate) metrics: EdgeMetrics,
@@ -53,6 +52,10 @@ pub(crate) fn router<B: Bus>(edge: Arc<Edge<B>>) -> Router {
         .route("/chat/{room}/", get(pages::room))
         .route("/assets/{*path}", get(pages::asset))
         .route("/ws", get(socket::v1::<B>))
+        // Without a name: the session says so in a way that a page can read.
+        .route("/ws/chat", get(socket::classic::<B>))
+        .route("/ws/chat/", get(socket::classic::<B>))
+        .route("/ws/chat//", get(socket::classic::<B>))
         .route("/ws/chat/{room}", get(socket::classic::<B>))
         .route("/ws/chat/{room}/", get(socket::classic::<B>))
         .fallback(not_found)

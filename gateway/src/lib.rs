@@ -175,7 +175,6 @@ impl<B: Bus> Gateway<B> {
         };
         let edge = Arc::new(Edge {
             shared: Arc::clone(&self.shared),
-            life: life.clone(),
             proxies: TrustedProxies::new(self.options.trusted_proxies),
             allowed_origins: self.options.allowed_origins,
             metrics: self.metrics.clone(),

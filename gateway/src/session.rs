@@ -15,12 +15,7 @@ pub(crate) mod registry;
 pub(crate) mod socket;
 mod words;
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use broker::Bus;
 use hyper::upgrade::Upgraded;
@@ -44,8 +39,8 @@ use lanes::Lanes;
 use life::Life;
 use socket::{Socket, Text};
 
-/// Rooms of a session that are joined at a time (DESIGN section 6).
-const JOINS_AT_A_TIME: usize = 4;
+/// Rooms of a session that are read at a time, for joins and histories (DESIGN section 6).
+const READINGS_AT_A_TIME: usize = 4;
 /// How long a socket waits for a gateway that has not reached the room service yet.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -63,15 +58,20 @@ pub(crate) struct Peer {
 pub(crate) enum Dialect {
     /// Protocol 1.
     V1,
-    /// The classic protocol, in one room.
-    Classic {
-        /// Percent-decoded, unchecked.
-        room: String,
-        /// Messages to begin with.
-        history: u32,
-        /// Of an earlier session.
-        token: Option<String>,
-    },
+    /// The classic protocol, in one room; or what is wrong with the address, which is said on the socket,
+    /// where its page can read it.
+    Classic(Result<Classic, &'static str>),
+}
+
+/// What the address of a classic socket asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Classic {
+    /// Percent-decoded, unchecked.
+    pub(crate) room: String,
+    /// Messages to begin with.
+    pub(crate) history: u32,
+    /// Of an earlier session.
+    pub(crate) token: Option<String>,
 }
 
 /// A session, shared by its connection, its lanes and the hub.
@@ -83,7 +83,7 @@ pub(crate) struct Session {
     who: Mutex<Who>,
     rooms: Mutex<Rooms>,
     lanes: Lanes,
-    joins: Semaphore,
+    readings: Semaphore,
     life: Life,
 }
 
@@ -99,11 +99,17 @@ pub(crate) struct Who {
 #[derive(Default)]
 struct Rooms {
     members: HashMap<RoomId, Membership>,
-    /// Joined or being joined, in the order in which frames came in.
-    wanted: HashSet<RoomId>,
+    /// Rooms that take up a place, in the order in which frames came in, each with the latest join that
+    /// wants it.
+    wanted: HashMap<RoomId, Wish>,
+    wishes: u64,
     /// The socket is closed: nothing is joined any more.
     has_ended: bool,
 }
+
+/// One join that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wish(u64);
 
 /// A session's place in a room.
 #[derive(Clone)]
@@ -122,7 +128,7 @@ pub(crate) async fn run<B: Bus>(
 ) {
     let form = match dialect {
         Dialect::V1 => Form::V1,
-        Dialect::Classic { .. } => Form::Classic,
+        Dialect::Classic(_) => Form::Classic,
     };
     let session = Arc::new(Session::new(rand::random(), form, peer.lang));
     shared.sessions.open(&session);
@@ -137,7 +143,7 @@ pub(crate) async fn run<B: Bus>(
     let connection = Connection::new(socket, peer.address, dialect, &session, &shared);
     Box::new(connection).run().await;
     session.end();
-    shared.sessions.close(session.id);
+    shared.sessions.close(&session);
     shared.metrics.connections.dec();
     drop(peer.guard);
 }
@@ -155,7 +161,7 @@ impl Session {
             }),
             rooms: Mutex::default(),
             lanes: Lanes::default(),
-            joins: Semaphore::new(JOINS_AT_A_TIME),
+            readings: Semaphore::new(READINGS_AT_A_TIME),
             life: Life::new(mono_ms()),
         }
     }
@@ -190,9 +196,9 @@ impl Session {
         if rooms.has_ended {
             return false;
         }
-        let id = membership.room.id().clone();
-        rooms.wanted.insert(id.clone());
-        rooms.members.insert(id, membership);
+        rooms
+            .members
+            .insert(membership.room.id().clone(), membership);
         true
     }
 
@@ -201,37 +207,36 @@ impl Session {
         self.life.sweep(&self.outbox, now_ms);
     }
 
-    /// Reserves a place among the rooms; `false` when there is none.
-    fn want(&self, room: &RoomId, most: u32) -> bool {
+    /// Reserves a place among the rooms; `None` when there is none.
+    fn want(&self, room: &RoomId, most: u32) -> Option<Wish> {
         let mut rooms = self.rooms.lock();
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if rooms.wanted.len() >= most && !rooms.wanted.contains(room) {
-            return false;
+        if rooms.wanted.len() >= most && !rooms.wanted.contains_key(room) {
+            return None;
         }
-        rooms.wanted.insert(room.clone());
-        true
+        rooms.wishes += 1;
+        let wish = Wish(rooms.wishes);
+        rooms.wanted.insert(room.clone(), wish);
+        Some(wish)
     }
 
-    /// Gives the place back.
+    /// Gives the place back: the client said that it leaves.
     fn unwant(&self, room: &RoomId) {
         self.rooms.lock().wanted.remove(room);
     }
 
-    /// Gives the place back, unless the room was joined before.
-    fn failed_to_join(&self, room: &RoomId) {
+    /// Gives the place back, unless the room was joined before, or is wanted again.
+    fn failed_to_join(&self, room: &RoomId, wish: Wish) {
         let mut rooms = self.rooms.lock();
-        if !rooms.members.contains_key(room) {
+        let is_latest = rooms.wanted.get(room) == Some(&wish);
+        if is_latest && !rooms.members.contains_key(room) {
             rooms.wanted.remove(room);
         }
     }
 
-    /// Leaves a room.
+    /// Leaves a room. Its place was given back when the client said so: by now it may be another join's.
     fn leave(&self, room: &RoomId) {
-        let member = {
-            let mut rooms = self.rooms.lock();
-            rooms.wanted.remove(room);
-            rooms.members.remove(room)
-        };
+        let member = self.rooms.lock().members.remove(room);
         if let Some(member) = member {
             member.room.leave(self.id);
         }

@@ -1,5 +1,6 @@
 //! Nicks that change: one message on the bus for every gateway, one `user` frame for every session that
-//! shares a room with the user, the user's own included.
+//! shares a room with the user, the user's own included. A user's other sockets may be in other rooms, at
+//! other gateways: each gateway tells those of its rooms that it knows the user to be in.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -37,10 +38,6 @@ pub(crate) async fn announce<B: Bus>(shared: Arc<Shared<B>>, session: Arc<Sessio
         nick: who.nick.to_string(),
         rooms: session.rooms(),
     };
-    if change.rooms.is_empty() {
-        tell_one(&session, &change, &Text::from(frame(&change)));
-        return;
-    }
     let payload = change.encode_to_vec().into();
     let subject = shared.subjects.user();
     if let Err(error) = shared.bus.publish(&subject, payload, None).await {
@@ -52,19 +49,22 @@ pub(crate) async fn announce<B: Bus>(shared: Arc<Shared<B>>, session: Arc<Sessio
 fn tell<B>(shared: &Shared<B>, change: &UserChanged) {
     let text = Text::from(frame(change));
     let mut told = HashSet::new();
-    for room in &change.rooms {
-        let room = RoomId::parse(room).ok().and_then(|id| shared.hub.get(&id));
+    let mut rooms: HashSet<_> = change.rooms.iter().cloned().collect();
+    for session in shared.sessions.of_user(&change.id) {
+        session.renamed(&change.id, &change.nick);
+        rooms.extend(session.rooms());
+        tell_one(&session, &text, &mut told);
+    }
+    for room in rooms {
+        let room = RoomId::parse(&room).ok().and_then(|id| shared.hub.get(&id));
         for session in room.iter().flat_map(|room| room.sessions()) {
-            if told.insert(session.id) {
-                tell_one(&session, change, &text);
-            }
+            tell_one(&session, &text, &mut told);
         }
     }
 }
 
-fn tell_one(session: &Session, change: &UserChanged, text: &Text) {
-    session.renamed(&change.id, &change.nick);
-    if session.form == Form::V1 {
+fn tell_one(session: &Session, text: &Text, told: &mut HashSet<u64>) {
+    if session.form == Form::V1 && told.insert(session.id) {
         session.outbox.control(text.clone());
     }
 }

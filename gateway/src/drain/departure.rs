@@ -1,6 +1,6 @@
-//! How a gateway ends (DESIGN section 6): unready, a delay in which load balancers notice, no more
-//! connections, sockets closed over a window, and a deadline for what is left. Whenever nobody is
-//! connected any more it is over at once.
+//! How a gateway ends (DESIGN section 6): unready, a delay in which load balancers notice and whoever
+//! still comes is served, no more connections, sockets closed over a window, and a deadline for what is
+//! left. Whenever nobody is connected any more it is over at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,9 +35,7 @@ impl<B: Bus> Departure<B> {
         // An empty tracker ends each of these waits at once.
         let _ = timeout(self.options.delay, sockets.wait()).await;
         self.stop_accepting.cancel();
-        if !sockets.is_empty() {
-            self.shared.sessions.drain(self.options.window);
-        }
+        self.shared.sessions.drain(self.options.window);
         if timeout(self.options.deadline, sockets.wait())
             .await
             .is_err()

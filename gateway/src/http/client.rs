@@ -23,11 +23,12 @@ impl TrustedProxies {
     }
 
     /// The client's address: the rightmost of `X-Forwarded-For` and the peer that is no trusted proxy.
-    /// `None` when all are: limits per address do not apply.
+    /// `None` when all are, or when a trusted proxy does not tell (`unknown`): limits per address do not
+    /// apply. They would fall on the proxy, and so on everybody behind it together.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        let mut nearest = peer.to_canonical();
-        if !self.has(nearest) {
-            return Some(nearest);
+        let peer = peer.to_canonical();
+        if !self.has(peer) {
+            return Some(peer);
         }
         // Each hop appends whom it heard from, so trust is followed from the right.
         for hop in headers.get_all(FORWARDED_FOR).iter().rev() {
@@ -35,14 +36,10 @@ impl TrustedProxies {
                 if entry.trim_ascii().is_empty() {
                     continue;
                 }
-                // What cannot be read hides who is behind it: limits fall on who passed it on.
-                let Some(address) = parse(entry) else {
-                    return Some(nearest);
-                };
+                let address = parse(entry)?;
                 if !self.has(address) {
                     return Some(address);
                 }
-                nearest = address;
             }
         }
         None
@@ -130,11 +127,12 @@ mod tests {
             ("127.0.0.1", &["[2001:db8::1]"], Some("2001:db8::1")),
             ("127.0.0.1", &["[2001:db8::1]:4711"], Some("2001:db8::1")),
             ("127.0.0.1", &["::ffff:10.1.2.3"], None),
-            ("127.0.0.1", &["198.51.100.7, unknown"], Some("127.0.0.1")),
+            ("127.0.0.1", &["198.51.100.7, unknown"], None),
+            ("127.0.0.1", &["198.51.100.7, unknown, 10.1.2.3"], None),
             (
                 "127.0.0.1",
-                &["198.51.100.7, unknown, 10.1.2.3"],
-                Some("10.1.2.3"),
+                &["unknown, 198.51.100.7"],
+                Some("198.51.100.7"),
             ),
         ] {
             let found = client(peer, forwarded_for);

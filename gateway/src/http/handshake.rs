@@ -6,7 +6,6 @@ use broker::Bus;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request::Parts};
 
 use super::{Edge, Remote, origin};
-use crate::Lifecycle;
 
 /// A request that does not become a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +88,7 @@ pub(super) fn check<B: Bus>(edge: &Edge<B>, remote: Remote, parts: &Parts) -> Re
     if !is_origin_allowed(edge, remote, headers) {
         return Err(Refusal::Origin);
     }
-    if edge.life.now() >= Lifecycle::Draining {
+    if edge.shared.sessions.is_draining() {
         return Err(Refusal::Draining);
     }
     Ok(())

@@ -5,10 +5,11 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Query, Request, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use broker::Bus;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
@@ -20,13 +21,15 @@ use super::{
 use crate::{
     admission::Admit,
     session::{
-        self, Dialect, Peer,
+        self, Classic, Dialect, Peer,
         socket::{Socket, upgrade::Upgrade},
     },
 };
 
 /// The subprotocol that is spoken here.
 const V1: &str = "parlor.v1.json";
+/// What comes before the room's name in the address of a classic socket.
+const CLASSIC: &str = "/ws/chat/";
 /// Most events that the classic protocol replays.
 const CLASSIC_HISTORY: u32 = 50;
 /// How long a socket that was turned away may take to close.
@@ -42,7 +45,7 @@ struct TurnAway {
 
 #[derive(Deserialize)]
 struct ClassicQuery {
-    history: Option<u32>,
+    history: Option<String>,
     token: Option<String>,
 }
 
@@ -80,28 +83,32 @@ pub(super) async fn classic<B: Bus>(
         Ok(begun) => begun,
         Err(refusal) => return refused(&edge, refusal),
     };
-    let dialect = match classic_dialect(&parts.uri) {
-        Ok(dialect) => dialect,
-        Err(text) => {
-            edge.metrics.refused("bad_request");
-            return (StatusCode::BAD_REQUEST, text).into_response();
-        }
-    };
     if let Some(first) = offered(&parts.headers).into_iter().next() {
         upgrade.set_selected_protocol(first);
     }
+    let dialect = Dialect::Classic(classic_of(&parts.uri));
     open(edge, remote, &parts.headers, upgrade, dialect)
 }
 
-fn classic_dialect(uri: &Uri) -> Result<Dialect, &'static str> {
-    let Ok(Query(query)) = Query::<ClassicQuery>::try_from_uri(uri) else {
-        return Err("Expected at most ?history=<a number up to 50>&token=<a token>.\n");
+/// What an address asks for, or what is wrong with it. A parameter without a value is as good as none.
+fn classic_of(uri: &Uri) -> Result<Classic, &'static str> {
+    const EXPECTED: &str = "expected at most ?history=<a number up to 50>&token=<a token>";
+    let Query(query) = Query::<ClassicQuery>::try_from_uri(uri).map_err(|_| EXPECTED)?;
+    let history = match query.history.as_deref() {
+        None | Some("") => 0,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // More digits than a number holds are more than enough.
+            digits.parse().unwrap_or(u32::MAX)
+        }
+        Some(_) => return Err(EXPECTED),
     };
-    Ok(Dialect::Classic {
+    let name = uri.path().strip_prefix(CLASSIC).unwrap_or_default();
+    let name = name.strip_suffix('/').unwrap_or(name);
+    Ok(Classic {
         // What is not UTF-8 is no name; the session says so in a way that a page can read.
-        room: pages::room_name(uri).decode_utf8_lossy().into_owned(),
-        history: query.history.unwrap_or(0).min(CLASSIC_HISTORY),
-        token: query.token,
+        room: percent_decode_str(name).decode_utf8_lossy().into_owned(),
+        history: history.min(CLASSIC_HISTORY),
+        token: query.token.filter(|token| !token.is_empty()),
     })
 }
 

@@ -1,12 +1,7 @@
 //! The classic protocol (PROTOCOL.md section 5): one room, `{"message": …}` both ways.
 
-use serde::{Deserialize, Serialize};
-
-/// What a client sends.
-#[derive(Deserialize)]
-struct Said {
-    message: String,
-}
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// What every member of the room gets.
 #[derive(Serialize)]
@@ -25,9 +20,12 @@ struct Refused<'a> {
 /// # Errors
 /// What is wrong with the frame.
 pub(super) fn parse(frame: &str) -> Result<String, String> {
-    match serde_json::from_str::<Said>(frame) {
-        Ok(said) => Ok(said.message),
-        Err(error) => Err(format!("expected {{\"message\": \"…\"}}: {error}")),
+    const EXPECTED: &str = r#"expected {"message": "…"}"#;
+    let object: Result<Map<String, Value>, _> = serde_json::from_str(frame);
+    match object.map(|mut object| object.remove("message")) {
+        Ok(Some(Value::String(text))) => Ok(text),
+        Ok(_) => Err(EXPECTED.to_owned()),
+        Err(error) => Err(format!("{EXPECTED}: {error}")),
     }
 }
 
@@ -72,7 +70,10 @@ mod tests {
         for bad in [
             "hi",
             "{}",
+            "null",
             "[]",
+            r#"["hi"]"#,
+            r#"[{"message":"hi"}]"#,
             r#"{"message":5}"#,
             r#"{"message":"\ud83d"}"#,
         ] {

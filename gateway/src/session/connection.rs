@@ -48,14 +48,10 @@ impl<B: Bus> Connection<B> {
         shared: &Arc<Shared<B>>,
     ) -> Self {
         let mut protocol = Protocol::new(shared, session, address);
-        if let Dialect::Classic {
-            room,
-            history,
-            token,
-        } = dialect
+        if let Dialect::Classic(asked) = &dialect
             && !session.outbox.is_closing()
         {
-            protocol.classic(&room, history, token.as_deref());
+            protocol.classic(asked.as_ref().map_err(|why| *why));
         }
         Self {
             socket,
@@ -74,7 +70,6 @@ impl<B: Bus> Connection<B> {
     /// Serves the socket to its end.
     pub(super) async fn run(mut self: Box<Self>) {
         while let Some(incoming) = std::future::poll_fn(|cx| self.poll(cx)).await {
-            self.session.life.heard(mono_ms());
             self.take(incoming);
         }
     }
@@ -124,10 +119,16 @@ impl<B: Bus> Connection<B> {
             }
             let must_wait = self.session.is_busy() && !self.session.outbox.is_closing();
             if must_wait || self.has_heard_close {
-                // Work that is done wakes this task, and so does the sweeper.
+                // Work that is done wakes this task, and so does the sweeper. Whoever is not listened to is
+                // not silent.
+                self.session.life.heard(mono_ms());
                 return Poll::Pending;
             }
-            match ready!(self.socket.poll_read(cx)) {
+            let read = self.socket.poll_read(cx);
+            if self.socket.take_heard() {
+                self.session.life.heard(mono_ms());
+            }
+            match ready!(read) {
                 Ok(incoming) => return Poll::Ready(Some(incoming)),
                 Err(Fault::Gone) => return Poll::Ready(None),
                 // It goes out in the next round.
@@ -140,8 +141,11 @@ impl<B: Bus> Connection<B> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         loop {
             let written = self.socket.poll_write(cx, &mut self.staged);
-            let since = written.is_pending().then(mono_ms);
-            self.session.life.blocked(since);
+            let life = &self.session.life;
+            match written {
+                Poll::Pending => life.blocked(mono_ms(), self.socket.written_bytes()),
+                Poll::Ready(_) => life.unblocked(),
+            }
             ready!(written)?;
             if self.has_closed || !self.stage() {
                 if self.staged.capacity() > KEEP_CAPACITY {

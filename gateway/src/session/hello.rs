@@ -1,6 +1,6 @@
 //! Who comes in: by token, or as a new guest.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use broker::Bus;
 use proto::Code;
@@ -36,7 +36,7 @@ pub(super) struct Entered {
 /// The close that turns them away.
 pub(super) fn enter<B: Bus>(
     shared: &Shared<B>,
-    session: &Session,
+    session: &Arc<Session>,
     credentials: &Credentials<'_>,
 ) -> Result<Entered, Close> {
     let now_ms = unix_ms();
@@ -53,12 +53,15 @@ pub(super) fn enter<B: Bus>(
         None => newcomer(shared, credentials.address, nick)?,
     };
     let token = shared.identity.issue(&guest.id, &guest.nick, now_ms);
-    let mut who = session.who.lock();
-    *who = Who {
-        id: guest.id.into(),
-        nick: guest.nick.into(),
-        lang: who.lang,
-    };
+    {
+        let mut who = session.who.lock();
+        *who = Who {
+            id: guest.id.into(),
+            nick: guest.nick.into(),
+            lang: who.lang,
+        };
+    }
+    shared.sessions.entered(session);
     Ok(Entered {
         token,
         nick_refused,

@@ -19,7 +19,7 @@ use proto::{
     frame::{Cursor, Echo},
 };
 
-use super::Session;
+use super::{Session, Wish};
 use crate::{
     close::Close,
     hub::{self, Form, Join},
@@ -41,6 +41,7 @@ pub(super) enum Op {
         after: Option<Cursor>,
         history: u32,
         echo: Echo,
+        wish: Wish,
     },
     Leave,
     Send(Box<Send>),
@@ -106,6 +107,7 @@ async fn run<B: Bus>(shared: Arc<Shared<B>>, session: Arc<Session>, room: RoomId
                 after,
                 history,
                 echo,
+                wish,
             } => {
                 let join = Join {
                     room: room.clone(),
@@ -113,7 +115,7 @@ async fn run<B: Bus>(shared: Arc<Shared<B>>, session: Arc<Session>, room: RoomId
                     after,
                     history,
                 };
-                Box::pin(join_room(&shared, &session, join, &echo)).await;
+                Box::pin(join_room(&shared, &session, join, &echo, wish)).await;
             }
             Op::Leave => session.leave(&room),
             Op::Send(send) => {
@@ -143,6 +145,7 @@ async fn join_room<B: Bus>(
     session: &Arc<Session>,
     join: Join,
     echo: &Echo,
+    wish: Wish,
 ) {
     let Ok(_permit) = session.readings.acquire().await else {
         return;
@@ -160,7 +163,7 @@ async fn join_room<B: Bus>(
         Code::Unavailable => joins.unavailable.inc(),
         _ => joins.refused.inc(),
     };
-    session.failed_to_join(&room);
+    session.failed_to_join(&room, wish);
     session.refuse(refusal, echo, None);
     if session.form == Form::Classic {
         // There is nothing else this socket could do.

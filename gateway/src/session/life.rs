@@ -20,8 +20,10 @@ pub(super) struct Life {
     opened: AtomicU64,
     heard: AtomicU64,
     pinged: AtomicU64,
-    /// Since when a write is under way.
+    /// Since when a write has made no progress …
     blocked: AtomicU64,
+    /// … from these bytes on.
+    blocked_at: AtomicU64,
     /// Since when a close is under way.
     closing: AtomicU64,
     has_greeted: AtomicBool,
@@ -35,6 +37,7 @@ impl Life {
             heard: AtomicU64::new(now_ms),
             pinged: AtomicU64::new(now_ms),
             blocked: AtomicU64::new(0),
+            blocked_at: AtomicU64::new(0),
             closing: AtomicU64::new(0),
             has_greeted: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -60,12 +63,18 @@ impl Life {
         self.has_greeted.load(Relaxed)
     }
 
-    /// A write waits for the other side to read, or no longer does.
-    pub(super) fn blocked(&self, since_ms: Option<u64>) {
-        match since_ms {
-            Some(now_ms) => mark(&self.blocked, now_ms),
-            None => self.blocked.store(0, Relaxed),
+    /// A write waits for the other side to read, who has taken so many bytes by now.
+    pub(super) fn blocked(&self, now_ms: u64, written_bytes: u64) {
+        if self.blocked_at.swap(written_bytes, Relaxed) == written_bytes {
+            mark(&self.blocked, now_ms);
+        } else {
+            self.blocked.store(now_ms, Relaxed);
         }
+    }
+
+    /// All that there was is written.
+    pub(super) fn unblocked(&self) {
+        self.blocked.store(0, Relaxed);
     }
 
     /// A close is under way.
@@ -149,8 +158,8 @@ mod tests {
     #[test]
     fn whoever_does_not_read_is_cut_and_whoever_does_not_confirm_is_dropped() {
         let (life, outbox) = greeted();
-        life.blocked(Some(1_000));
-        life.blocked(Some(2_000));
+        life.blocked(1_000, 0);
+        life.blocked(2_000, 0);
         life.heard(30_000);
         life.sweep(&outbox, 31_000);
         assert_eq!(close(&outbox), Some(Close::TOO_SLOW));
@@ -159,5 +168,24 @@ mod tests {
         assert!(!life.is_over());
         life.sweep(&outbox, 37_000);
         assert!(life.is_over());
+    }
+
+    #[test]
+    fn whoever_reads_slowly_is_not_cut() {
+        let (life, outbox) = greeted();
+        for round in 1..10 {
+            life.blocked(round * 20_000, round);
+            life.heard(round * 20_000);
+            life.sweep(&outbox, round * 20_000 + 10_000);
+        }
+        life.unblocked();
+        life.heard(300_000);
+        life.sweep(&outbox, 300_000);
+        assert!(!outbox.is_closing());
+        life.blocked(301_000, 10);
+        life.sweep(&outbox, 330_999);
+        assert!(!outbox.is_closing());
+        life.sweep(&outbox, 331_000);
+        assert_eq!(close(&outbox), Some(Close::TOO_SLOW));
     }
 }

@@ -1,5 +1,7 @@
 //! What the frames of a browser do. Everything here is done at once or queued: reading never waits.
 
+mod classic;
+
 use std::{net::IpAddr, sync::Arc};
 
 use broker::Bus;
@@ -7,17 +9,18 @@ use proto::{
     Code, RoomId,
     frame::{
         ClientFrame, Cursor, Echo, Rejected, ServerFrame,
-        client::{self, Body, Hello, PingValue},
+        client::{self, Hello, PingValue},
         cursor::NotACursor,
         server::{User, Welcome},
     },
     log::v1::Author,
     time::rfc3339,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    Session, classic,
+    Session,
     hello::{self, Credentials},
     lanes::{self, History, Op, Send},
     life::PING_MS,
@@ -60,8 +63,11 @@ impl<B: Bus> Protocol<B> {
     /// A binary message.
     pub(super) fn binary(&mut self) {
         self.shared.metrics.frames.rejected.inc();
-        if self.is_within_rate(&Echo::default()) {
-            self.rejected(&client::binary());
+        let rejected = client::binary();
+        if self.is_within_rate(&rejected.echo) {
+            self.rejected(&rejected);
+        } else {
+            self.count(rejected.code);
         }
     }
 
@@ -83,68 +89,10 @@ impl<B: Bus> Protocol<B> {
                 frames.rejected.inc();
                 if self.is_within_rate(&rejected.echo) {
                     self.rejected(&rejected);
+                } else {
+                    self.count(rejected.code);
                 }
             }
-        }
-    }
-
-    /// Begins the classic protocol: nobody says hello, and the room is joined at once.
-    pub(super) fn classic(&mut self, room: &str, history: u32, token: Option<&str>) {
-        let credentials = Credentials {
-            token,
-            nick: None,
-            address: self.address,
-        };
-        if let Err(close) = hello::enter(&self.shared, &self.session, &credentials) {
-            self.session.outbox.close(close);
-            return;
-        }
-        self.session.life.greeted();
-        match RoomId::parse(room) {
-            Ok(id) => {
-                self.classic_room = Some(id.clone());
-                self.session.want(&id, 1);
-                let join = Op::Join {
-                    asked: room.to_owned(),
-                    after: None,
-                    history: history.min(self.shared.limits.history),
-                    echo: Echo::default(),
-                };
-                lanes::enqueue(&self.shared, &self.session, id, join);
-            }
-            Err(why) => {
-                let refusal = Refusal::for_good(Code::RoomInvalid);
-                let why = why.to_string();
-                self.session.refuse(refusal, &Echo::default(), Some(&why));
-                self.session.outbox.close(Close::DONE);
-            }
-        }
-    }
-
-    fn classic_text(&mut self, room: RoomId, text: &str) {
-        self.shared.metrics.frames.classic.inc();
-        if !self.is_within_rate(&Echo::default()) {
-            return;
-        }
-        match classic::parse(text) {
-            Ok(text) => {
-                let send = client::Send {
-                    room: String::new(),
-                    cid: Some(format!("c_{:016x}", rand::random::<u64>())),
-                    since: None,
-                    body: Body::Message {
-                        text,
-                        reply_to: None,
-                    },
-                };
-                self.send(room, send, Echo::default());
-            }
-            Err(why) => self.rejected(&Rejected {
-                code: Code::Malformed,
-                why,
-                echo: Echo::default(),
-                op: None,
-            }),
         }
     }
 
@@ -166,14 +114,20 @@ impl<B: Bus> Protocol<B> {
     }
 
     fn rejected(&mut self, rejected: &Rejected) {
-        if rejected.code == Code::UnknownOp && !self.session.life.has_greeted() {
+        let is_other_op = rejected.op.as_deref().is_some_and(|op| op != "hello");
+        if is_other_op && !self.session.life.has_greeted() {
             self.session.outbox.close(Close::NO_HELLO);
             return;
         }
         let refusal = Refusal::for_good(rejected.code);
         let detail = (rejected.code == Code::Malformed).then_some(rejected.why.as_str());
         self.session.refuse(refusal, &rejected.echo, detail);
-        if rejected.code == Code::Malformed && self.rates.malformed(mono_ms()) {
+        self.count(rejected.code);
+    }
+
+    /// Counts what was malformed, answered or not; closes after too much of it.
+    fn count(&mut self, code: Code) {
+        if code == Code::Malformed && self.rates.malformed(mono_ms()) {
             self.session.outbox.close(Close::MALFORMED);
         }
     }
@@ -184,7 +138,7 @@ impl<B: Bus> Protocol<B> {
             ClientFrame::Hello(_) if has_greeted => {
                 self.session.refuse_code(Code::HelloTwice, &echo);
             }
-            ClientFrame::Hello(hello) => self.hello(hello),
+            ClientFrame::Hello(hello) => self.hello(hello, echo.id),
             _ if !has_greeted => self.session.outbox.close(Close::NO_HELLO),
             ClientFrame::Join { room, after } => self.join(room, after, echo),
             ClientFrame::Leave { room } => {
@@ -204,7 +158,8 @@ impl<B: Bus> Protocol<B> {
         }
     }
 
-    fn hello(&mut self, hello: Hello) {
+    /// `id` is the frame's, for whatever of it is refused.
+    fn hello(&mut self, hello: Hello, id: Option<Value>) {
         if let Some(lang) = &hello.lang {
             self.session.who.lock().lang = web::negotiate(Some(lang));
         }
@@ -237,10 +192,21 @@ impl<B: Bus> Protocol<B> {
         });
         self.session.outbox.control(Text::from(welcome.encode()));
         if let Some(code) = entered.nick_refused {
-            self.session.refuse_code(code, &Echo::default());
+            let id = id.clone();
+            self.session.refuse_code(
+                code,
+                &Echo {
+                    id,
+                    ..Echo::default()
+                },
+            );
         }
         for (room, cursor) in hello.rooms {
-            let echo = Echo::room(&room);
+            let id = id.clone();
+            let echo = Echo {
+                id,
+                ..Echo::room(&room)
+            };
             match cursor {
                 Ok(after) => self.join(room, after, echo),
                 Err(why @ NotACursor) => {
@@ -256,15 +222,16 @@ impl<B: Bus> Protocol<B> {
         let Some(id) = self.room(&asked, &echo) else {
             return;
         };
-        if !self.session.want(&id, self.shared.limits.rooms) {
+        let Some(wish) = self.session.want(&id, self.shared.limits.rooms) else {
             self.session.refuse_code(Code::TooManyRooms, &echo);
             return;
-        }
+        };
         let join = Op::Join {
             asked,
             after,
             history: self.shared.limits.history,
             echo,
+            wish,
         };
         lanes::enqueue(&self.shared, &self.session, id, join);
     }

@@ -1,7 +1,7 @@
-//! All sessions of this gateway: for the sweeper, and for the end.
+//! All sessions of this gateway: for the sweeper, for what concerns a user, and for the end.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,10 +20,11 @@ use crate::{close::Close, hub::Form};
 /// The map of sessions is locked in this many parts.
 const SHARDS: usize = 16;
 
-/// The sessions, by id.
+/// The sessions, by id and by user.
 #[derive(Default)]
 pub(crate) struct Registry {
     shards: [Mutex<HashMap<u64, Arc<Session>>>; SHARDS],
+    users: Mutex<HashMap<Arc<str>, Vec<Arc<Session>>>>,
     is_draining: AtomicBool,
 }
 
@@ -44,7 +45,8 @@ impl Registry {
             // One place in the window for each, and anywhere within it.
             let own = delay + step.mul_f64(rand::random());
             delay += step;
-            if session.form == Form::V1 {
+            // Nothing comes before `welcome`.
+            if session.form == Form::V1 && session.life.has_greeted() {
                 let delay_ms = u64::try_from(own.as_millis()).unwrap_or(u64::MAX);
                 let frame = ServerFrame::Drain { delay_ms };
                 session.outbox.control(Text::from(frame.encode()));
@@ -57,6 +59,16 @@ impl Registry {
                 session.outbox.close(Close::DRAIN);
             }
         });
+    }
+
+    /// The sessions of a user here.
+    pub(crate) fn of_user(&self, id: &str) -> Vec<Arc<Session>> {
+        self.users.lock().get(id).cloned().unwrap_or_default()
+    }
+
+    /// Whether sockets are sent elsewhere.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// Closes every session now.
@@ -74,13 +86,29 @@ impl Registry {
         self.shard(session.id)
             .lock()
             .insert(session.id, Arc::clone(session));
-        if self.is_draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             session.outbox.close(Close::DRAIN);
         }
     }
 
-    pub(super) fn close(&self, session: u64) {
-        self.shard(session).lock().remove(&session);
+    /// The session is somebody's now.
+    pub(super) fn entered(&self, session: &Arc<Session>) {
+        let mut users = self.users.lock();
+        let sessions = users.entry(session.who().id);
+        // Most users have one.
+        let sessions = sessions.or_insert_with(|| Vec::with_capacity(1));
+        sessions.push(Arc::clone(session));
+    }
+
+    pub(super) fn close(&self, session: &Session) {
+        self.shard(session.id).lock().remove(&session.id);
+        let mut users = self.users.lock();
+        if let Entry::Occupied(mut sessions) = users.entry(session.who().id) {
+            sessions.get_mut().retain(|other| other.id != session.id);
+            if sessions.get().is_empty() {
+                sessions.remove();
+            }
+        }
     }
 
     fn shard(&self, session: u64) -> &Mutex<HashMap<u64, Arc<Session>>> {
@@ -103,7 +131,10 @@ mod tests {
     async fn a_drain_spreads_the_closes_over_the_window() {
         let registry = Registry::default();
         let sessions: Vec<_> = (0..10).map(session).collect();
-        sessions.iter().for_each(|session| registry.open(session));
+        for session in &sessions {
+            session.life.greeted();
+            registry.open(session);
+        }
         registry.drain(Duration::from_secs(10));
         let mut delays: Vec<u64> = sessions
             .iter()
@@ -131,5 +162,18 @@ mod tests {
         let late = session(99);
         registry.open(&late);
         assert!(late.outbox.is_closing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_says_nothing_to_whoever_has_not_said_hello() {
+        let registry = Registry::default();
+        let silent = session(1);
+        registry.open(&silent);
+        registry.drain(Duration::from_secs(1));
+        let mut batch = VecDeque::new();
+        assert_eq!(silent.outbox.take(&mut batch), None);
+        assert!(batch.is_empty(), "nothing comes before `welcome`");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(silent.outbox.take(&mut batch), Some(Close::DRAIN));
     }
 }

@@ -45,6 +45,11 @@ impl Text {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
+
+    /// What it carries.
+    pub(crate) fn json(&self) -> &str {
+        self.0.text().unwrap_or_default()
+    }
 }
 
 impl From<String> for Text {
@@ -87,7 +92,6 @@ impl Outgoing {
     }
 
     /// The JSON that a text frame carries.
-    #[cfg(test)]
     pub(crate) fn text(&self) -> Option<&str> {
         let head = match (self.0.first()?, self.0.get(1)?) {
             (0x81, 127) => 10,
@@ -142,6 +146,7 @@ pub(crate) enum Fault {
 pub(crate) struct Socket {
     io: TokioIo<Upgraded>,
     decoder: Decoder,
+    written_bytes: u64,
 }
 
 impl Socket {
@@ -149,12 +154,23 @@ impl Socket {
         Self {
             io: TokioIo::new(upgraded),
             decoder: Decoder::new(usize::try_from(max_message).unwrap_or(usize::MAX)),
+            written_bytes: 0,
         }
     }
 
     /// Whether what is read from here on still means something.
     pub(crate) fn is_lost(&self) -> bool {
         self.decoder.is_lost()
+    }
+
+    /// Bytes that the system has ever taken.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Whether a frame, or part of a message, has come since the last time this was asked.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        self.decoder.take_heard()
     }
 
     /// The next thing read. It may go on after a [`Fault::Close`], to find the confirmation of the close.
@@ -189,7 +205,10 @@ impl Socket {
             }
             let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count]));
             match written {
-                Ok(written) if written > 0 => advance(frames, written),
+                Ok(written) if written > 0 => {
+                    self.written_bytes += written as u64;
+                    advance(frames, written);
+                }
                 Ok(_) | Err(_) => return Poll::Ready(Err(Fault::Gone)),
             }
         }

@@ -1,6 +1,7 @@
 //! The protocol by hand: frames go in, the outbox is read. No socket is needed for any of it.
 
 mod changes;
+mod entering;
 mod history;
 
 use std::time::Duration;
@@ -62,6 +63,15 @@ impl Browser {
     fn codes(&self) -> Vec<Value> {
         let frames = taken(&self.session).into_iter();
         frames.map(|mut frame| frame["code"].take()).collect()
+    }
+}
+
+/// What the address of a classic socket asks for.
+fn asked(room: &str, history: u32) -> Classic {
+    Classic {
+        room: room.to_owned(),
+        history,
+        token: None,
     }
 }
 
@@ -181,7 +191,7 @@ async fn operations_on_a_room_wait_for_its_join() {
     owner.has_seen(1).await;
     assert!(taken(&ann.session).is_empty());
     owner.open();
-    let heard = ann.hears(6).await;
+    let heard = ann.hears(4).await;
     assert_eq!(heard[0]["op"], "joined");
     let acks: Vec<_> = heard.iter().filter(|frame| frame["op"] == "ack").collect();
     assert_eq!(
@@ -322,7 +332,7 @@ async fn a_classic_socket_joins_at_once() {
     owner.say("lobby", "before").await;
     let session = session(1, Form::Classic);
     let mut protocol = Protocol::new(&core.shared, &session, None);
-    protocol.classic("Lobby", 0, None);
+    protocol.classic(Ok(&asked("Lobby", 0)));
     protocol.text(r#"{"message":"hi"}"#);
     let heard = frames(&session, 1).await;
     assert_eq!(heard, [json!({"message": "2026-11-23 07:00:00:hi"})]);
@@ -331,7 +341,7 @@ async fn a_classic_socket_joins_at_once() {
     assert!(heard[0]["error"].as_str().unwrap().contains("message"));
     assert!(!session.outbox.is_closing());
     let odd = self::session(2, Form::Classic);
-    Protocol::new(&core.shared, &odd, None).classic("a b", 0, None);
+    Protocol::new(&core.shared, &odd, None).classic(Ok(&asked("a b", 0)));
     let (heard, close) = drain(&odd);
     assert!(heard[0]["error"].is_string());
     assert_eq!(close, Some(Close::DONE));
@@ -379,16 +389,19 @@ async fn a_socket_closed_while_it_joins_again_takes_nobody_with_it() {
     let (core, owner) = core_with_owner().await;
     let mut ann = Browser::joined(&core, 1, "lobby").await;
     let ben = Browser::joined(&core, 2, "lobby").await;
-    owner.shut();
+    // Her socket takes nothing, so the join waits for it.
+    for _ in 0..100 {
+        owner.say("lobby", "x").await;
+    }
+    assert_eq!(seqs(&ben.hears(100).await).len(), 100);
     ann.says(json!({"op": "join", "room": "lobby"}));
-    owner.has_seen(3).await;
+    settle().await;
     ann.session.end();
-    owner.open();
     // Longer than an idle room is kept.
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(core.shared.hub.counts()[0].sockets, 1);
     owner.say("lobby", "still here").await;
-    assert_eq!(seqs(&ben.hears(1).await), [1]);
+    assert_eq!(seqs(&ben.hears(1).await), [101]);
     ben.session.end();
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(core.shared.metrics.hub_rooms.get(), 0);

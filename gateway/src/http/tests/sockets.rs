@@ -58,7 +58,7 @@ async fn without_our_subprotocol_the_socket_opens_and_closes_4010() {
 #[tokio::test]
 async fn a_request_that_does_not_upgrade_is_told_to() {
     let gateway = running().await;
-    for path in ["/ws", "/ws/chat/lobby", "/ws/chat/lobby/"] {
+    for path in ["/ws", "/ws/chat/lobby", "/ws/chat/lobby/", "/ws/chat/"] {
         for headers in [
             "",
             "Upgrade: websocket\r\n",
@@ -162,10 +162,58 @@ async fn the_classic_socket_needs_no_subprotocol() {
         assert_eq!(answer.status, 101, "{path}");
         assert_eq!(answer.header("sec-websocket-protocol"), None);
     }
-    for path in ["/ws/chat/lobby/?history=x", "/ws/chat/lobby/?history=-1"] {
-        let answer = gateway.request("GET", path, UPGRADE).await;
-        assert_eq!(answer.status, 400, "{path}");
+}
+
+/// A browser's page cannot read an HTTP status: what is wrong is said on the socket.
+#[tokio::test]
+async fn what_is_wrong_with_a_classic_address_is_said_on_the_socket() {
+    let gateway = running().await;
+    for (path, words) in [
+        ("/ws/chat/lobby/?history=x", "?history="),
+        ("/ws/chat/lobby/?history=-1", "?history="),
+        ("/ws/chat/lobby/?history=1&history=2", "?history="),
+        ("/ws/chat/a%20b/", "room name"),
+        ("/ws/chat/%FF/", "room name"),
+        ("/ws/chat/", "room name"),
+        ("/ws/chat", "room name"),
+        ("/ws/chat//", "room name"),
+        ("/ws/chat/lobby/?token=1.x.y", "token refused"),
+    ] {
+        let mut client = gateway.connect(path, &[]).await;
+        let said = first_of(&mut client).await;
+        let error = said["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{path}: {said}"));
+        assert!(error.contains(words), "{path}: {error}");
+        let code = if path.contains("token") { 4004 } else { 1000 };
+        assert_eq!(close_of(&mut client).await.0, code, "{path}");
     }
+}
+
+/// What is wrong with the name of a room costs no new guest.
+#[tokio::test]
+async fn too_many_new_guests_are_told_so_and_bad_names_do_not_count() {
+    let mut options = options();
+    options.limits.new_guests_per_minute = 1;
+    let gateway = start(options).await;
+    let from = [("x-forwarded-for", "192.0.2.1")];
+    for _ in 0..3 {
+        let mut odd = gateway.connect("/ws/chat/a%20b/", &from).await;
+        assert_eq!(close_of(&mut odd).await.0, 1000);
+    }
+    let mut first = gateway.connect("/ws/chat/lobby/?token=", &from).await;
+    assert!(is_let_in(&mut first).await);
+    let mut second = gateway.connect("/ws/chat/lobby/", &from).await;
+    let said = first_of(&mut second).await;
+    assert!(said["error"].as_str().unwrap().contains("guests"), "{said}");
+    assert_eq!(close_of(&mut second).await.0, 4008);
+}
+
+/// The first text that comes.
+async fn first_of(client: &mut Client) -> serde_json::Value {
+    use futures_util::StreamExt as _;
+    let first = client.next().await.unwrap().unwrap();
+    serde_json::from_str(first.to_text().unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -67,6 +67,11 @@ pub(super) async fn run<B: Bus>(
         send.refused(shared, session, Refusal::for_good(Code::CidInvalid));
         return Ok(());
     };
+    if matches!(&send.body, Body::Message { reply_to, .. } if *reply_to == Some(0)) {
+        // To the owner 0 is none; to a client it is a seq that no event has.
+        send.refused(shared, session, Refusal::for_good(Code::TargetUnknown));
+        return Ok(());
+    }
     let request = request::Op::Send(send.request(&membership, cid));
     let traceparent = broker::trace::traceparent(&send.span);
     let answer = shared

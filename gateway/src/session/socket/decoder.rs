@@ -39,6 +39,8 @@ pub(super) struct Decoder {
     skip: u64,
     /// The place in the stream is lost: whatever comes means nothing.
     is_lost: bool,
+    /// A frame was read since [`take_heard`](Self::take_heard).
+    has_heard: bool,
 }
 
 /// The head of a frame.
@@ -60,12 +62,18 @@ impl Decoder {
             fragmented: None,
             skip: 0,
             is_lost: false,
+            has_heard: false,
         }
     }
 
     /// Whether frames can still be told apart.
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost
+    }
+
+    /// Whether a frame has come since the last time this was asked, be it a fragment.
+    pub(super) fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.has_heard)
     }
 
     /// Takes bytes as they came.
@@ -209,6 +217,7 @@ impl Decoder {
     }
 
     fn consume(&mut self, len: usize) {
+        self.has_heard = true;
         self.bytes.drain(..len);
         if self.bytes.is_empty() {
             self.bytes = Vec::new();

@@ -125,7 +125,8 @@ async fn every_attempt_has_the_same_cid_and_since() {
     ann.sends("lobby", "c1", "x");
     owner.has_seen(2).await;
     owner.say("lobby", "2").await;
-    owner.has_seen(3).await;
+    // Longer than the first deadline.
+    tokio::time::sleep(Duration::from_millis(400)).await;
     owner.say("lobby", "3").await;
     owner.open();
     settle().await;
@@ -145,7 +146,7 @@ async fn classic_members_see_neither_edits_nor_reactions_nor_deletions() {
     let (core, _owner) = core_with_owner().await;
     let mut ann = Browser::joined(&core, 1, "lobby").await;
     let session = session(2, Form::Classic);
-    Protocol::new(&core.shared, &session, None).classic("lobby", 0, None);
+    Protocol::new(&core.shared, &session, None).classic(Ok(&asked("lobby", 0)));
     settle().await;
     ann.sends("lobby", "c1", "gone soon");
     ann.says(json!({"op": "edit", "room": "lobby", "cid": "c2", "target": 1, "text": "x"}));
@@ -158,10 +159,19 @@ async fn classic_members_see_neither_edits_nor_reactions_nor_deletions() {
     let said = |text| json!({"message": format!("2026-11-23 07:00:00:{text}")});
     assert_eq!(taken(&session), [said("gone soon"), said("stays")]);
     let later = self::session(3, Form::Classic);
-    Protocol::new(&core.shared, &later, None).classic("lobby", 50, None);
+    Protocol::new(&core.shared, &later, None).classic(Ok(&asked("lobby", 50)));
     assert_eq!(
         frames(&later, 1).await,
         [said("stays")],
         "what was deleted is not shown"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_event_0_is_to_no_event() {
+    let (core, owner) = core_with_owner().await;
+    let mut ann = Browser::joined(&core, 1, "lobby").await;
+    ann.says(json!({"op": "send", "room": "lobby", "cid": "c", "text": "x", "reply_to": 0}));
+    assert_eq!(ann.hears(1).await[0]["code"], "TARGET_UNKNOWN");
+    assert!(owner.sends().is_empty());
 }

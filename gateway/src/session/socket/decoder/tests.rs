@@ -173,3 +173,19 @@ fn a_close_names_its_code_or_none() {
     }
     assert_eq!(all(&frame(0x88, b"")), [Ok(Item::Close(None))]);
 }
+
+#[test]
+fn a_fragment_and_a_ping_are_signs_of_life() {
+    let mut decoder = Decoder::new(MAX);
+    let fragment = frame(0x01, b"hal");
+    decoder.push(&fragment[..4]);
+    assert_eq!(decoder.next(), Ok(None));
+    assert!(!decoder.take_heard(), "half a frame is none");
+    decoder.push(&fragment[4..]);
+    assert_eq!(decoder.next(), Ok(None));
+    assert!(decoder.take_heard(), "though the message is not whole");
+    assert!(!decoder.take_heard());
+    decoder.push(&frame(0x8a, b""));
+    assert_eq!(decoder.next(), Ok(Some(Item::Pong)));
+    assert!(decoder.take_heard());
+}
