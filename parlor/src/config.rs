@@ -29,7 +29,11 @@ pub(crate) use self::{
     plan::{BrokerChoice, Plan, Remark},
     rooms::{ReplicaArgs, RoomsArgs},
 };
-use crate::{failure::Failure, operator::RoomsCommand};
+use crate::{
+    doctor::DoctorCommand,
+    failure::Failure,
+    operator::{MessagesCommand, RoomsCommand},
+};
 
 /// Self-hosted chat rooms: exact, durable, observable.
 #[derive(Parser, Debug)]
@@ -62,6 +66,12 @@ pub(crate) enum Verb {
     /// Look at the rooms of a running installation
     #[command(subcommand, arg_required_else_help = false)]
     Rooms(RoomsCommand),
+    /// Act on messages of a running installation
+    #[command(subcommand, arg_required_else_help = false)]
+    Messages(MessagesCommand),
+    /// Look after the stored data
+    #[command(subcommand, arg_required_else_help = false)]
+    Doctor(DoctorCommand),
 }
 
 /// `parlor serve`.

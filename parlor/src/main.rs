@@ -2,6 +2,7 @@
 //! installation for operators.
 
 mod config;
+mod doctor;
 mod failure;
 mod operator;
 mod ops_server;
@@ -31,15 +32,20 @@ fn start() -> Result<(), Failure> {
         Verb::Serve(args) => serve(Plan::serve(args)),
         Verb::Gateway(args) => serve(Plan::gateway(args)),
         Verb::RoomService(args) => serve(Plan::room_service(args)),
-        Verb::Rooms(command) => {
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = runtime
-                .enable_all()
-                .build()
-                .context("cannot start the runtime")?;
-            runtime.block_on(operator::run(command))
-        }
+        Verb::Rooms(command) => once(operator::run_rooms(command)),
+        Verb::Messages(command) => once(operator::run_messages(command)),
+        Verb::Doctor(command) => once(doctor::run(command)),
     }
+}
+
+/// Runs what asks once and ends.
+fn once(asking: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(asking)
 }
 
 fn serve(plan: anyhow::Result<Plan>) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! The operators' verbs: what a running installation's gRPC tells, as a table or as JSON on stdout.
 
 mod client;
+mod messages;
 mod rooms;
 mod table;
 
@@ -21,6 +22,30 @@ pub(crate) enum RoomsCommand {
     List(ListArgs),
     /// Show one room
     Get(GetArgs),
+}
+
+/// `parlor messages …`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum MessagesCommand {
+    /// Take a message's text, and that of its edits, out of every answer and out of the broker
+    Redact(RedactArgs),
+}
+
+/// `parlor messages redact <room> <seq>`.
+#[derive(Args, Debug)]
+pub(crate) struct RedactArgs {
+    /// The room: lobby, or rooms/lobby
+    room: String,
+    /// The message's seq
+    #[arg(value_parser = number(1..=(1 << 53) - 1))]
+    seq: u64,
+    /// A call repeated with the same id redacts once: 1-36 of A-Z, a-z, 0-9, _ and -
+    #[arg(long, value_name = "ID", default_value = "")]
+    request_id: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// `parlor rooms list`.
@@ -65,8 +90,19 @@ enum Output {
     Json,
 }
 
-/// Does what was asked, on stdout.
-pub(crate) async fn run(command: RoomsCommand) -> Result<(), Failure> {
+/// Does what was asked of messages, on stdout.
+pub(crate) async fn run_messages(command: MessagesCommand) -> Result<(), Failure> {
+    let MessagesCommand::Redact(args) = command;
+    let client = args.server.client().map_err(Failure::Config)?;
+    let redacted = messages::redact(client, &args.room, args.seq, args.request_id).await?;
+    Ok(print(&match args.output.output {
+        Output::Table => messages::line(&redacted),
+        Output::Json => json(&messages::RedactedJson::from(&redacted))?,
+    })?)
+}
+
+/// Does what was asked of rooms, on stdout.
+pub(crate) async fn run_rooms(command: RoomsCommand) -> Result<(), Failure> {
     match command {
         RoomsCommand::List(args) => {
             let client = args.server.client().map_err(Failure::Config)?;

@@ -13,6 +13,7 @@ use ::broker::Broker;
 
 use tracing::info;
 
+pub(crate) use self::broker::{connect, open};
 use self::{parts::Parts, signals::Signals};
 use crate::{
     config::{BrokerChoice, Plan},

@@ -60,6 +60,22 @@ pub(crate) async fn load_or_create<B: Broker>(
     }
 }
 
+/// The partitions of the installation that a broker holds; `None` when it holds none. Cancel-safe.
+///
+/// # Errors
+/// [`Error::Installation`], for a store that does not answer as well.
+pub async fn partitions_of<B: Broker>(broker: &B) -> Result<Option<PartitionCount>, Error> {
+    let broken = |error: &dyn std::fmt::Display| Error::Installation(error.to_string());
+    let value = broker.get(PartitionId::Meta, KEY).await;
+    let Some(value) = value.map_err(|error| broken(&error))? else {
+        return Ok(None);
+    };
+    let installation = check(&value.bytes, None)?;
+    PartitionCount::new(installation.partitions)
+        .map(Some)
+        .map_err(|error| broken(&error))
+}
+
 fn check(value: &[u8], wanted: Option<PartitionCount>) -> Result<Installation, Error> {
     let broken = |why: String| Error::Installation(why);
     let installation = Installation::decode(value).map_err(|error| {

@@ -17,4 +17,5 @@ mod presence;
 mod service;
 
 pub use admin::AdminOptions;
+pub use installation::partitions_of;
 pub use service::{Error, Handle, Options, RoomService};

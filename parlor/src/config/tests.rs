@@ -14,7 +14,9 @@ fn plan(args: &[&str]) -> Result<Plan, String> {
         Ok(Verb::Serve(args)) => Plan::serve(args),
         Ok(Verb::Gateway(args)) => Plan::gateway(args),
         Ok(Verb::RoomService(args)) => Plan::room_service(args),
-        Ok(Verb::Rooms(_)) => panic!("{args:?} serves nothing"),
+        Ok(Verb::Rooms(_) | Verb::Messages(_) | Verb::Doctor(_)) => {
+            panic!("{args:?} serves nothing")
+        }
         Err(Failure::Config(error)) => Err(error),
         Err(failure) => panic!("{args:?}: {failure:?}"),
     };

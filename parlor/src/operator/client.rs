@@ -5,7 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use http::Uri;
-use proto::admin::v1::room_service_client::RoomServiceClient;
+use proto::admin::v1::{
+    message_service_client::MessageServiceClient, room_service_client::RoomServiceClient,
+};
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -33,6 +35,7 @@ pub(super) struct ServerArgs {
 /// The calls, and the address they go to.
 pub(super) struct Client {
     pub(super) rooms: RoomServiceClient<InterceptedService<Channel, Token>>,
+    pub(super) messages: MessageServiceClient<InterceptedService<Channel, Token>>,
     server: String,
 }
 
@@ -68,13 +71,19 @@ impl ServerArgs {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             .connect_lazy();
-        let rooms = RoomServiceClient::with_interceptor(channel, Token(token));
+        let token = Token(token);
+        let rooms = RoomServiceClient::with_interceptor(channel.clone(), token.clone());
+        let messages = MessageServiceClient::with_interceptor(channel, token);
         let server = self
             .server
             .authority()
             .map(ToString::to_string)
             .unwrap_or_default();
-        Ok(Client { rooms, server })
+        Ok(Client {
+            rooms,
+            messages,
+            server,
+        })
     }
 }
 

@@ -39,13 +39,18 @@ pub(super) async fn list(mut client: Client, page_size: i32) -> Result<Vec<Room>
 
 /// One room by its id or its resource name.
 pub(super) async fn get(mut client: Client, room: &str) -> Result<Room> {
-    let name = if room.starts_with("rooms/") {
+    let name = resource_name(room);
+    let room = client.rooms.get_room(GetRoomRequest { name }).await;
+    Ok(room.map_err(|status| client.explain(&status))?.into_inner())
+}
+
+/// `rooms/lobby` of `lobby` or of itself.
+pub(super) fn resource_name(room: &str) -> String {
+    if room.starts_with("rooms/") {
         room.to_owned()
     } else {
         format!("rooms/{room}")
-    };
-    let room = client.rooms.get_room(GetRoomRequest { name }).await;
-    Ok(room.map_err(|status| client.explain(&status))?.into_inner())
+    }
 }
 
 /// A room in JSON.

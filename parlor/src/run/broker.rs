@@ -11,7 +11,7 @@ use tracing::info;
 use crate::{config::NatsChoice, failure::Failure};
 
 /// Opens the embedded broker.
-pub(super) async fn open(folder: PathBuf) -> Result<Embedded, Failure> {
+pub(crate) async fn open(folder: PathBuf) -> Result<Embedded, Failure> {
     let shown = std::path::absolute(&folder).unwrap_or_else(|_| folder.clone());
     let opened = tokio::task::spawn_blocking(move || Embedded::open(&folder)).await;
     let embedded = opened
@@ -22,7 +22,7 @@ pub(super) async fn open(folder: PathBuf) -> Result<Embedded, Failure> {
 }
 
 /// Begins to connect to NATS; it may be away.
-pub(super) async fn connect(choice: NatsChoice, role: &str) -> Result<Nats, Failure> {
+pub(crate) async fn connect(choice: NatsChoice, role: &str) -> Result<Nats, Failure> {
     let options = Options {
         url: choice.url,
         creds: choice.creds,
