@@ -1,16 +1,18 @@
-//! The embedded adapter: an in-process bus, and log and store in one redb file. One process, one folder.
+//! The embedded adapter: an in-process bus, and log and store in files of one folder. One process, one
+//! folder. What is trimmed, superseded or purged does not stay in a file.
 
 mod bus;
-mod change;
 mod file;
+mod folder;
+mod log;
+mod memory;
 mod queue;
-mod reader;
-mod scan;
-mod storage;
+mod store;
+mod whole;
 mod writer;
 
 use std::{
-    fs::{self, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,21 +27,27 @@ use crate::{
     Store, StoreError, SubscribeError, TrimError, Value,
 };
 use bus::LocalBus;
+use file::{DataFile, Failed};
+pub use folder::Folder;
+use folder::OnDisk;
+use log::LogStorage;
+pub use log::StorageReader;
+use memory::InMemory;
 pub use queue::LocalSubscription;
-pub use reader::StorageReader;
-pub use scan::StorageScan;
-use storage::Storage;
+pub use store::StorageScan;
+use store::{ValueStorage, Values};
 
-/// Name of the data file in the folder.
-const DATA_FILE: &str = "parlor.redb";
 /// Name of the lock file in the folder.
 const LOCK_FILE: &str = "parlor.lock";
+/// Name of the one data file that earlier builds had.
+const OLD_FILE: &str = "parlor.redb";
 
 /// A broker inside this process, with its data in one folder. Cheap to clone.
 #[derive(Clone)]
 pub struct Embedded {
     bus: Arc<LocalBus>,
-    storage: Storage,
+    log: Arc<LogStorage>,
+    store: Arc<ValueStorage>,
 }
 
 /// The folder cannot be used. The words name it, what is wrong and what to do.
@@ -65,15 +73,25 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
-    /// The data file is damaged or of another format.
+    /// A file is damaged or of another format.
     #[error(
-        "cannot open {path}: {error}; restore it from a back-up, or move it away to start empty"
+        "cannot open {path}: {error}; restore the whole folder from a back-up, or move it away to start \
+         empty"
     )]
     Data {
-        /// The data file.
+        /// The file.
         path: PathBuf,
-        /// What redb said.
+        /// What is wrong with it.
         error: redb::Error,
+    },
+    /// The folder is of an earlier build, which had everything in one file.
+    #[error(
+        "{path} is of an earlier build, whose data this one cannot read: go on with that build, or move \
+         the file away to start empty"
+    )]
+    Old {
+        /// The file.
+        path: PathBuf,
     },
 }
 
@@ -101,14 +119,18 @@ impl Embedded {
             },
             TryLockError::Error(error) => folder(error),
         })?;
-        let path = dir.join(DATA_FILE);
-        let storage = Storage::open(&path, lock).map_err(|error| match error {
-            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => folder(error),
-            error => OpenError::Data { path, error },
-        })?;
-        Ok(Self {
-            bus: Arc::default(),
-            storage,
+        let old = dir.join(OLD_FILE);
+        if old.try_exists().map_err(folder)? {
+            return Err(OpenError::Old { path: old });
+        }
+        let files: Arc<dyn Folder> = Arc::new(OnDisk(dir.to_owned()));
+        let opened = Self::open_files(&files, Some(Arc::new(lock)));
+        opened.map_err(|failed| match failed.error {
+            redb::Error::Io(error) if !is_of_the_content(&error) => folder(error),
+            error => OpenError::Data {
+                path: failed.path,
+                error,
+            },
         })
     }
 
@@ -117,26 +139,54 @@ impl Embedded {
     /// # Errors
     /// What redb says; in practice none.
     pub fn in_memory() -> Result<Self, redb::Error> {
+        Self::on(Arc::new(InMemory::default()))
+    }
+
+    /// A broker on files of the caller's making, for tests. That nobody else uses them is the caller's to see
+    /// to.
+    ///
+    /// # Errors
+    /// What redb or the folder says.
+    pub fn on(files: Arc<dyn Folder>) -> Result<Self, redb::Error> {
+        Self::open_files(&files, None).map_err(|failed| failed.error)
+    }
+
+    fn open_files(files: &Arc<dyn Folder>, lock: Option<Arc<File>>) -> Result<Self, Failed> {
+        let failed = |error| Failed::new(files, log::FILE, redb::Error::Io(error));
+        log::forget_unfinished(files).map_err(failed)?;
+        let log = Arc::new(DataFile::open(files, log::FILE, lock.clone())?);
+        let index = Arc::new(DataFile::open(files, store::INDEX_FILE, lock)?);
+        let (values, written) = (Values::open(files)?, Values::open(files)?);
+        whole::check(&log, &index, &values)?;
         Ok(Self {
             bus: Arc::default(),
-            storage: Storage::in_memory()?,
+            log: Arc::new(LogStorage::on(log)?),
+            store: Arc::new(ValueStorage::on(index, values, written)?),
         })
     }
 }
 
-#[cfg(feature = "testing")]
-impl Embedded {
-    /// A broker on a file of the test's own making, opened by `open` each time it has to be.
-    ///
-    /// # Errors
-    /// What `open` says.
-    pub fn opened_by(
-        open: impl Fn() -> Result<redb::Database, redb::Error> + Send + Sync + 'static,
-    ) -> Result<Self, redb::Error> {
-        Ok(Self {
-            bus: Arc::default(),
-            storage: Storage::opened_by(Box::new(open))?,
-        })
+/// Whether a file can be read, and what is in it is wrong.
+fn is_of_the_content(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// Meta is the last possible number; rooms' partitions count from 0.
+fn number(pp: PartitionId) -> u32 {
+    match pp {
+        PartitionId::Meta => u32::MAX,
+        PartitionId::Rooms(number) => u32::from(number),
+    }
+}
+
+/// What an operator calls a partition.
+fn name(number: u32) -> String {
+    match number {
+        u32::MAX => PartitionId::Meta.to_string(),
+        number => number.to_string(),
     }
 }
 
@@ -177,19 +227,19 @@ impl Log for Embedded {
     type Reader = StorageReader;
 
     async fn append(&self, pp: PartitionId, expected_last: u64, record: Bytes) -> Append {
-        self.storage.append(pp, expected_last, record).await
+        self.log.append(pp, expected_last, record).await
     }
 
     fn read(&self, pp: PartitionId, from: u64, to: u64) -> StorageReader {
-        self.storage.read(pp, from, to)
+        self.log.read(pp, from, to)
     }
 
     async fn last(&self, pp: PartitionId) -> Result<u64, LogError> {
-        self.storage.last(pp).await
+        self.log.last(pp).await
     }
 
     async fn trim(&self, pp: PartitionId, up_to: u64) -> Result<(), TrimError> {
-        self.storage.trim(pp, up_to).await
+        self.log.trim(pp, up_to).await
     }
 }
 
@@ -197,28 +247,28 @@ impl Store for Embedded {
     type Scan = StorageScan;
 
     async fn get(&self, pp: PartitionId, key: &str) -> Result<Option<Value>, StoreError> {
-        self.storage.get(pp, key).await
+        self.store.get(pp, key).await
     }
 
     async fn put(&self, pp: PartitionId, key: &str, value: Bytes, expected: Revision) -> Put {
-        self.storage.put(pp, key, value, expected).await
+        self.store.put(pp, key, value, expected).await
     }
 
     async fn purge(&self, pp: PartitionId, prefix: &str) -> Result<(), StoreError> {
-        self.storage.purge(pp, prefix).await
+        self.store.purge(pp, prefix).await
     }
 
     fn scan(&self, pp: PartitionId, prefix: &str) -> StorageScan {
-        self.storage.scan(pp, prefix)
+        self.store.scan(pp, prefix)
     }
 
     async fn erase(
         &self,
         _pp: PartitionId,
-        _key: &str,
+        key: &str,
         _revision: Revision,
     ) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("not built yet".to_owned()))
+        self.store.erase(key).await
     }
 }
 
@@ -228,7 +278,9 @@ impl Broker for Embedded {
         Ok(())
     }
 
+    /// Of all partitions: they share their files.
     async fn scrub(&self, _pp: PartitionId) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("not built yet".to_owned()))
+        self.log.scrub().await?;
+        self.store.scrub().await
     }
 }

@@ -41,10 +41,13 @@ pub trait Broker: Bus + Log + Store {
         partitions: &[proto::PartitionId],
     ) -> impl Future<Output = Result<(), ProvisionError>> + Send;
 
-    /// Rewrites what is stored of a partition, its store and its trimmed log, so that no trimmed record
-    /// and no superseded or purged value is left in any file. Current values, records that can be read
-    /// and the log's `last` stay as they were; revisions may change, so a put that was prepared before
-    /// may meet a conflict. Slow, and heavy on the disk: for an operator's command, not for every day.
+    /// Rewrites what is stored of a partition, its store and its trimmed log, so that no superseded or
+    /// purged value and no trimmed record is left in any file. Current values, records that can be read and
+    /// the log's `last` stay as they were; revisions may change, so a put that was prepared before may meet
+    /// a conflict. Slow, and heavy on the disk: for an operator's command, not for every day.
+    ///
+    /// Trim the log to its end at any time before: on NATS a trimmed record stays in the block that it
+    /// shares with one that can be read, until a trim to the end takes the whole block.
     ///
     /// Cancel-safe: scrubbed in part or whole, nothing lost, and may be repeated.
     ///

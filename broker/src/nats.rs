@@ -12,6 +12,7 @@ mod log;
 mod login;
 mod provision;
 mod scan;
+mod scrub;
 mod store;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -124,7 +125,7 @@ impl Broker for Nats {
         .await
     }
 
-    async fn scrub(&self, _pp: proto::PartitionId) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("not built yet".to_owned()))
+    async fn scrub(&self, pp: proto::PartitionId) -> Result<(), StoreError> {
+        scrub::scrub(self, pp).await
     }
 }

@@ -142,4 +142,8 @@ pub enum StoreError {
     /// The store is not reachable.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// What is stored under the key is not what was written: the words say where, and what to do. Trying
+    /// again does not help; other values are not concerned.
+    #[error("damaged: {0}")]
+    Damaged(String),
 }

@@ -1,39 +1,55 @@
-//! The data file: open, or closed because a write failed. redb takes no write after one that failed, so
-//! the file is then closed, and opened anew before the next.
+//! A redb file: open, or closed because a write failed. redb takes no write after one that failed, so the
+//! file is then closed, and opened anew before the next.
 
-use std::{
-    fs::File,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
-use redb::{Builder, Database, backends::InMemoryBackend};
+use redb::{Builder, Database};
 use tracing::{error, info};
 
-/// Page cache of redb. History is read rarely; the log's tail is in the owners' memory.
+use super::folder::{Folder, FolderFile};
+
+/// Page cache of each redb file. History is read rarely, and the log's tail is in the owners' memory.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Opens the file, each time it has to be.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>;
+/// A file cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+pub(super) struct Failed {
+    pub(super) path: PathBuf,
+    pub(super) error: redb::Error,
+}
 
-/// A data file that this process owns.
+impl Failed {
+    pub(super) fn new(folder: &Arc<dyn Folder>, name: &str, error: redb::Error) -> Self {
+        Self {
+            path: folder.path(name),
+            error,
+        }
+    }
+}
+
+/// A redb file that this process owns.
 pub(super) struct DataFile {
+    folder: Arc<dyn Folder>,
+    name: &'static str,
     /// The open file, or why it is closed.
     database: RwLock<Result<Arc<Database>, String>>,
-    open: Opener,
     /// Held until the file is closed.
-    _lock: Option<File>,
+    _lock: Option<Arc<File>>,
 }
 
 impl DataFile {
-    pub(super) fn open(open: Opener, lock: Option<File>) -> Result<Self, redb::Error> {
-        let database = RwLock::new(Ok(Arc::new(open()?)));
+    pub(super) fn open(
+        folder: &Arc<dyn Folder>,
+        name: &'static str,
+        lock: Option<Arc<File>>,
+    ) -> Result<Self, Failed> {
+        let database = open(folder, name)?;
         Ok(Self {
-            database,
-            open,
+            folder: Arc::clone(folder),
+            name,
+            database: RwLock::new(Ok(Arc::new(database))),
             _lock: lock,
         })
     }
@@ -43,52 +59,79 @@ impl DataFile {
         self.database.read().clone()
     }
 
-    /// The open file, to write to: opened anew when the last write failed. Only the writer calls this.
+    /// The open file, to write to: opened anew when the last write failed. Only its writer calls this.
     pub(super) fn writable(&self) -> Result<Arc<Database>, String> {
         if let Ok(database) = self.database() {
             return Ok(database);
         }
-        let opened = (self.open)()
+        let opened = open(&self.folder, self.name)
             .map(Arc::new)
             .map_err(|error| error.to_string());
         match &opened {
-            Ok(_) => info!("the data file is open again"),
-            Err(error) => error!(error = %error, "the data file cannot be opened again"),
+            Ok(_) => info!(file.name = self.name, "the data file is open again"),
+            Err(error) => {
+                error!(file.name = self.name, error = %error, "the data file cannot be opened again");
+            }
         }
         self.database.write().clone_from(&opened);
         opened
     }
 
     /// Closes the file after a write failed, as soon as the reads under way are done.
-    pub(super) fn close(&self, database: Arc<Database>, why: &redb::Error) {
-        error!(error = %why, "the data file could not be written");
+    pub(super) fn close(&self, database: Arc<Database>, why: &str) {
+        error!(
+            file.name = self.name,
+            error = why,
+            "the data file could not be written"
+        );
         *self.database.write() = Err(format!("the data file could not be written: {why}"));
         drop(database);
     }
+
+    /// Puts another file in the place of this one. Reads under way end on what they began with. Only its
+    /// writer calls this.
+    pub(super) fn replace_by(&self, name: &str) -> Result<(), Failed> {
+        let renamed = self.folder.rename(name, self.name);
+        renamed.map_err(|error| self.failed(redb::Error::Io(error)))?;
+        let opened = open(&self.folder, self.name).map(Arc::new);
+        *self.database.write() = opened.as_ref().map(Arc::clone).map_err(ToString::to_string);
+        opened.map(drop)
+    }
+
+    pub(super) fn folder(&self) -> &Arc<dyn Folder> {
+        &self.folder
+    }
+
+    pub(super) fn failed(&self, error: redb::Error) -> Failed {
+        Failed::new(&self.folder, self.name, error)
+    }
+
+    /// What an operator calls the file.
+    pub(super) fn path(&self) -> String {
+        self.folder.path(self.name).display().to_string()
+    }
 }
 
-/// What all data files have in common.
-pub(super) fn builder() -> Builder {
+/// Opens a redb file, checking every page: what was altered behind our back is refused, not believed.
+pub(super) fn open(folder: &Arc<dyn Folder>, name: &str) -> Result<Database, Failed> {
+    let failed = |error| Failed::new(folder, name, error);
+    let file = folder
+        .open(name)
+        .map_err(|error| failed(redb::Error::Io(error)))?;
     let mut builder = Builder::new();
     builder
         .set_cache_size(CACHE_BYTES)
-        .set_repair_callback(|session| {
-            let percent = (session.progress() * 100.0).round();
-            info!(
-                repair.percent = percent,
-                "checking the data file after an unclean stop"
-            );
-        });
+        .set_check_integrity_on_open(true);
     builder
+        .create_with_backend(FolderFile(file))
+        .map_err(|error| failed(error.into()))
 }
 
-/// A file in memory, which is gone once it is closed.
-pub(super) fn in_memory_once() -> Opener {
-    let made = AtomicBool::new(false);
-    Box::new(move || {
-        if made.swap(true, Ordering::Relaxed) {
-            return Err(redb::Error::DatabaseClosed);
-        }
-        Ok(builder().create_with_backend(InMemoryBackend::new())?)
-    })
+/// A table that was never written to is not there.
+pub(super) fn opened<T>(table: Result<T, redb::TableError>) -> Result<Option<T>, redb::Error> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

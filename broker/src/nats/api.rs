@@ -20,7 +20,8 @@ const SLOW_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Error codes of the API (server/errors.json).
 pub(super) mod code {
     pub(in crate::nats) const NO_MESSAGE: u32 = 10_037;
-    pub(in crate::nats) const SEQUENCE_NOT_FOUND: u32 = 10_043;
+    const SEQUENCE_NOT_FOUND: u32 = 10_043;
+    const DELETE_FAILED: u32 = 10_057;
     pub(in crate::nats) const STREAM_NOT_FOUND: u32 = 10_059;
     pub(in crate::nats) const STREAM_NAME_IN_USE: u32 = 10_058;
     pub(in crate::nats) const REPLICAS_NOT_SUPPORTED: u32 = 10_074;
@@ -30,6 +31,15 @@ pub(super) mod code {
     const INSUFFICIENT_RESOURCES: u32 = 10_023;
     const INSUFFICIENT_STORAGE: u32 = 10_047;
     const STORE_FAILED: u32 = 10_077;
+
+    /// Whether there is nothing to remove.
+    pub(in crate::nats) fn is_gone(code: u32, words: &str) -> bool {
+        match code {
+            NO_MESSAGE | SEQUENCE_NOT_FOUND => true,
+            DELETE_FAILED => words.contains("no message found"),
+            _ => false,
+        }
+    }
 
     /// Whether the message was surely not stored, nor will be: it is too large, or there is no space.
     pub(in crate::nats) fn is_refusal(code: u32, words: &str) -> bool {
@@ -107,6 +117,15 @@ pub(super) struct StreamState {
     pub(super) last_seq: u64,
     #[serde(default)]
     pub(super) subjects: Option<std::collections::HashMap<String, u64>>,
+}
+
+/// How a message goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// Its bytes are overwritten where they are: the server writes the whole block again.
+    Erase,
+    /// Its bytes stay until the block goes.
+    Unlink,
 }
 
 /// A stored message.
@@ -195,16 +214,18 @@ impl JetStream {
             .await
     }
 
-    /// Overwrites a message where it is stored; one that is not there is erased already.
-    pub(super) async fn erase(&self, stream: &str, seq: u64) -> Result<(), ApiError> {
-        let which = json!({"seq": seq, "no_erase": false});
+    /// Removes a message; one that is not there is removed already.
+    pub(super) async fn remove(
+        &self,
+        stream: &str,
+        seq: u64,
+        removal: Removal,
+    ) -> Result<(), ApiError> {
+        let which = json!({"seq": seq, "no_erase": removal == Removal::Unlink});
         let api = format!("STREAM.MSG.DELETE.{stream}");
         match self.call::<Json>(api, &which, SLOW_ANSWER_WITHIN).await {
-            Ok(_)
-            | Err(ApiError::Said {
-                code: code::NO_MESSAGE | code::SEQUENCE_NOT_FOUND,
-                ..
-            }) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(ApiError::Said { code, words }) if code::is_gone(code, &words) => Ok(()),
             Err(error) => Err(error),
         }
     }

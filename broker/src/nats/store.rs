@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::{
     Nats, Shared,
-    api::{ApiError, code},
+    api::{ApiError, Removal, code},
     scan::NatsScan,
 };
-use crate::{MAX_RECORD, Put, Revision, Store, StoreError, Value};
+use crate::{MAX_RECORD, Put, Revision, Store, StoreError, Value, subject::is_key};
 
 /// Key of the filler that a scrub writes and removes again; no scan shows it.
 pub(super) const FILLER: &str = "scrub";
@@ -74,6 +74,9 @@ impl Store for Nats {
         revision: Revision,
     ) -> Result<(), StoreError> {
         check(key)?;
+        if revision == Revision::NONE {
+            return Ok(());
+        }
         let jetstream = &self.shared.jetstream;
         let (stream, subject) = (jetstream.room_stream(pp), jetstream.subjects.store(pp, key));
         let which = json!({"seq": revision.0});
@@ -88,7 +91,7 @@ impl Store for Nats {
             return Ok(());
         }
         jetstream
-            .erase(&stream, revision.0)
+            .remove(&stream, revision.0, Removal::Erase)
             .await
             .map_err(unavailable)
     }
@@ -126,10 +129,7 @@ fn refusal(code: u32, words: String) -> Put {
 }
 
 pub(super) fn check(key: &str) -> Result<(), StoreError> {
-    let token = |token: &str| {
-        !token.is_empty() && !token.contains(char::is_whitespace) && token != "*" && token != ">"
-    };
-    if key.split('.').all(token) {
+    if is_key(key) {
         Ok(())
     } else {
         Err(StoreError::Key(key.to_owned()))

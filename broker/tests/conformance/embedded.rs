@@ -1,6 +1,8 @@
 //! What only the embedded broker can show: a folder of its own, a disk that fails, a process that is killed.
 
+mod damage;
 mod faulty;
+mod power;
 
 use std::{
     env,
@@ -55,23 +57,9 @@ async fn what_is_no_folder_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_by_name_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("parlor.redb");
-    std::fs::write(&file, "these are not the pages you are looking for").unwrap();
-    let error = Embedded::open(dir.path()).map(drop).unwrap_err();
-    assert!(matches!(error, OpenError::Data { .. }), "{error:?}");
-    assert!(
-        error.to_string().contains(file.to_str().unwrap()),
-        "{error}"
-    );
-    assert!(std::fs::read_to_string(&file).unwrap().starts_with("these"));
-}
-
-#[tokio::test]
 async fn a_full_disk_refuses_until_there_is_space_again() {
     let disk = Disk::default();
-    let broker = Embedded::opened_by(disk.opener()).unwrap();
+    let broker = Embedded::on(disk.folder()).unwrap();
     fill(&broker, PP, 3).await;
     let revision = put(&broker, PP, "k", "one", Revision::NONE).await;
     disk.fail(Some(Fault::Full));
@@ -91,7 +79,7 @@ async fn a_full_disk_refuses_until_there_is_space_again() {
 #[tokio::test]
 async fn what_a_failed_sync_left_is_unclear_until_it_is_read() {
     let disk = Disk::default();
-    let broker = Embedded::opened_by(disk.opener()).unwrap();
+    let broker = Embedded::on(disk.folder()).unwrap();
     fill(&broker, PP, 3).await;
     disk.fail(Some(Fault::Sync));
     let appended = broker.append(PP, 3, "4".into()).await;
@@ -114,13 +102,15 @@ async fn what_a_failed_sync_left_is_unclear_until_it_is_read() {
 #[tokio::test]
 async fn a_file_that_cannot_be_opened_again_is_unavailable_until_it_can() {
     let disk = Disk::default();
-    let broker = Embedded::opened_by(disk.opener()).unwrap();
+    let broker = Embedded::on(disk.folder()).unwrap();
     fill(&broker, PP, 3).await;
     disk.fail(Some(Fault::All));
     assert_eq!(broker.append(PP, 3, "4".into()).await, Append::Unclear);
     let refused = broker.append(PP, 3, "4".into()).await;
     assert!(matches!(refused, Append::Refused { .. }), "{refused:?}");
     assert!(broker.last(PP).await.is_err());
+    let stored = broker.put(PP, "k", "one".into(), Revision::NONE).await;
+    assert!(!matches!(stored, Put::Written(_)), "{stored:?}");
     assert!(broker.get(PP, "k").await.is_err());
     let unavailable = read(&broker, PP, 1, 3).await;
     assert!(

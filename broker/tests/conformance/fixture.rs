@@ -1,6 +1,6 @@
 //! Brokers to run the suite on.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::Path, time::Duration};
 
 use broker::{
     Broker, Delivery, Message, Reader as _, Revision, Subscription,
@@ -37,6 +37,11 @@ pub(crate) trait Fixture: Send + Sync + 'static {
 
     /// Ends it without notice and starts it again on the same files.
     fn crash(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Where its files are, if it has any.
+    fn files(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// The embedded broker on a folder.
@@ -69,6 +74,10 @@ impl Fixture for OnFolder {
         self.broker = None;
         self.broker = Some(Embedded::open(self.dir.path()).unwrap());
     }
+
+    fn files(&self) -> Option<&Path> {
+        Some(self.dir.path())
+    }
 }
 
 /// NATS with a server of its own.
@@ -99,6 +108,10 @@ impl Fixture for OnNats {
         self.server.kill().await;
         self.server.restart().await;
         until(|| async { self.broker.provision(&PARTITIONS).await.ok() }).await;
+    }
+
+    fn files(&self) -> Option<&Path> {
+        Some(self.server.store())
     }
 }
 

@@ -11,6 +11,7 @@
 mod bus;
 mod embedded;
 mod fixture;
+mod gone;
 mod log;
 mod nats;
 mod restart;
@@ -73,10 +74,17 @@ macro_rules! suites {
                 a_purged_key_begins_anew_with_another_revision
                 a_scan_gives_what_is_at_and_below_by_whole_tokens
                 a_scan_gives_many_values
+                a_scan_shows_what_stays_while_others_come_and_go
                 keys_of_rooms_with_any_name_are_kept_apart
                 what_is_no_key_is_refused
                 the_largest_value_is_stored_and_a_larger_one_is_refused
                 partitions_are_apart;
+            gone:
+                an_erased_version_is_in_no_file
+                an_erase_leaves_what_is_current_and_what_is_of_another_key
+                a_log_trimmed_to_its_end_leaves_nothing_in_files
+                a_scrub_leaves_only_what_is_current
+                a_scrub_takes_nothing_that_is_put_meanwhile;
             restart:
                 what_was_acknowledged_is_there_after_a_crash
                 a_log_trimmed_to_its_end_keeps_its_last_through_a_crash

@@ -151,6 +151,39 @@ pub(crate) async fn a_scan_gives_many_values(fixture: impl Fixture) {
     assert_eq!(scanned, expected);
 }
 
+pub(crate) async fn a_scan_shows_what_stays_while_others_come_and_go(fixture: impl Fixture) {
+    let broker = fixture.broker();
+    let large = Bytes::from(vec![b'x'; 20_000]);
+    for number in 0..200 {
+        for key in [format!("room.s{number:03}"), format!("room.t{number:03}")] {
+            let written = broker.put(PP, &key, large.clone(), Revision::NONE).await;
+            assert!(matches!(written, Put::Written(_)), "{written:?}");
+        }
+    }
+    let mut scan = broker.scan(PP, "room");
+    let mut stayed = Vec::new();
+    for turn in 0.. {
+        let Some((key, value)) = scan.next().await.unwrap() else {
+            break;
+        };
+        assert_eq!(value.bytes, large);
+        if key.starts_with("room.s") {
+            stayed.push(key);
+        }
+        if turn < 200 {
+            let gone = format!("room.t{:03}", (turn * 7) % 200);
+            broker.purge(PP, &gone).await.unwrap();
+            let new = format!("room.u{turn:03}");
+            broker.put(PP, &new, large.clone(), Revision::NONE).await;
+        }
+    }
+    stayed.sort_unstable();
+    let expected: Vec<_> = (0..200)
+        .map(|number| format!("room.s{number:03}"))
+        .collect();
+    assert_eq!(stayed, expected);
+}
+
 pub(crate) async fn keys_of_rooms_with_any_name_are_kept_apart(fixture: impl Fixture) {
     let broker = fixture.broker();
     let names = [

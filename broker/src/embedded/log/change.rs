@@ -1,11 +1,11 @@
-//! Changes of log and store, and how those who asked for them hear what became of them.
+//! Changes of the logs, and how those who asked for them hear what became of them.
 
 use bytes::Bytes;
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::storage::{bounds, revision};
-use crate::{Append, Put, Revision, StoreError, TrimError};
+use super::bounds;
+use crate::{Append, StoreError, TrimError};
 
 /// One change, and whom to tell its outcome.
 pub(super) enum Change {
@@ -20,16 +20,8 @@ pub(super) enum Change {
         up_to: u64,
         done: oneshot::Sender<Result<(), TrimError>>,
     },
-    Put {
-        pp: u32,
-        key: String,
-        value: Bytes,
-        expected: Revision,
-        done: oneshot::Sender<Put>,
-    },
-    Purge {
-        pp: u32,
-        prefix: String,
+    /// Of the file, not of a log: done after the transaction.
+    Scrub {
         done: oneshot::Sender<Result<(), StoreError>>,
     },
 }
@@ -39,28 +31,17 @@ pub(super) enum Outcome {
     Written(u64),
     Conflict(u64),
     Trimmed(Result<(), TrimError>),
-    Purged,
+    Scrubbed(Result<(), StoreError>),
 }
 
 impl Change {
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Append { record, .. } => record.len(),
-            Self::Put { value, .. } => value.len(),
-            Self::Trim { .. } | Self::Purge { .. } => 0,
-        }
-    }
-
     /// Whether a file that was opened after the change failed shows that it was not made.
     pub(super) fn is_absent(&self, database: &Database) -> bool {
         match self {
             Self::Append {
                 pp, expected_last, ..
             } => bounds(database, *pp).is_ok_and(|(last, _)| last <= *expected_last),
-            Self::Put {
-                pp, key, expected, ..
-            } => revision(database, *pp, key).is_ok_and(|found| found == *expected),
-            Self::Trim { .. } | Self::Purge { .. } => false,
+            Self::Trim { .. } | Self::Scrub { .. } => false,
         }
     }
 
@@ -73,19 +54,11 @@ impl Change {
             (Self::Append { done, .. }, Outcome::Conflict(last)) => {
                 let _ = done.send(Append::Conflict { last });
             }
-            (Self::Put { done, .. }, Outcome::Written(revision)) => {
-                let _ = done.send(Put::Written(Revision(revision)));
-            }
-            (Self::Put { done, .. }, Outcome::Conflict(revision)) => {
-                let _ = done.send(Put::Conflict {
-                    revision: Revision(revision),
-                });
-            }
             (Self::Trim { done, .. }, Outcome::Trimmed(result)) => {
                 let _ = done.send(result);
             }
-            (Self::Purge { done, .. }, Outcome::Purged) => {
-                let _ = done.send(Ok(()));
+            (Self::Scrub { done, .. }, Outcome::Scrubbed(result)) => {
+                let _ = done.send(result);
             }
             // An outcome is made from its change, so there is no other pair.
             _ => {}
@@ -101,16 +74,10 @@ impl Change {
             Self::Append { done, .. } => {
                 let _ = done.send(Append::Refused { why });
             }
-            Self::Put { done, .. } if may_be_written => {
-                let _ = done.send(Put::Unclear);
-            }
-            Self::Put { done, .. } => {
-                let _ = done.send(Put::Refused { why });
-            }
             Self::Trim { done, .. } => {
                 let _ = done.send(Err(TrimError::Unavailable(why)));
             }
-            Self::Purge { done, .. } => {
+            Self::Scrub { done } => {
                 let _ = done.send(Err(StoreError::Unavailable(why)));
             }
         }

@@ -5,11 +5,11 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase as _};
 
-use super::{
-    file::DataFile,
-    storage::{LOG, bounds},
+use super::{RECORDS, bounds, checksum};
+use crate::{
+    ReadError, Reader,
+    embedded::{file::DataFile, name},
 };
-use crate::{ReadError, Reader};
 
 /// Bytes of records that a reader fetches at once.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -44,7 +44,7 @@ impl Reader for StorageReader {
             let (file, pp, from, to) = (Arc::clone(&self.file), self.pp, self.next, self.to);
             let fetch = tokio::task::spawn_blocking(move || {
                 let database = file.database().map_err(ReadError::Unavailable)?;
-                fetch(&database, pp, from, to)
+                fetch(&database, pp, from, to, &file.path())
             });
             let fetched = fetch
                 .await
@@ -68,6 +68,7 @@ fn fetch(
     pp: u32,
     from: u64,
     to: u64,
+    path: &str,
 ) -> Result<VecDeque<(u64, Bytes)>, ReadError> {
     let unavailable = |error: redb::Error| ReadError::Unavailable(error.to_string());
     let (last, first) = bounds(database, pp).map_err(unavailable)?;
@@ -80,16 +81,24 @@ fn fetch(
         )));
     }
     let read = || -> Result<_, redb::Error> {
-        let table = database.begin_read()?.open_table(LOG)?;
+        let table = database.begin_read()?.open_table(RECORDS)?;
         let (mut records, mut bytes, mut expected) = (VecDeque::new(), 0, from);
         for entry in table.range((pp, from)..=(pp, to.min(last)))? {
-            let (key, record) = entry?;
+            let (key, found) = entry?;
             let (_, seq) = key.value();
             if seq != expected || bytes > CHUNK_BYTES {
                 break;
             }
-            bytes += record.value().len();
-            records.push_back((seq, Bytes::copy_from_slice(record.value())));
+            let (sum, record) = found.value();
+            if sum != checksum(seq, record) {
+                return Err(redb::Error::Corrupted(format!(
+                    "record {seq} of partition {} in {path} is not what was written: stop the process and \
+                     restore the folder from a back-up",
+                    name(pp)
+                )));
+            }
+            bytes += record.len();
+            records.push_back((seq, Bytes::copy_from_slice(record)));
             expected += 1;
         }
         Ok(records)
