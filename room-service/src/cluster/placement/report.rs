@@ -84,14 +84,15 @@ impl Placement {
         cannot.or_else(|| (!unowned.is_empty()).then(none_yet))
     }
 
-    /// Whether this process or a living replica owns the partition.
+    /// Whether this process or a living replica owns the partition, or is about to: one that was just
+    /// released is on its way.
     fn is_served(&self, pp: PartitionId, now: Duration) -> bool {
         let Some(partition) = self.partitions.get(&pp) else {
             return false;
         };
         let by_other = partition.other.as_ref().is_some_and(|other| {
             let is_dead = self.members.life(&other.process) == Some(Life::Dead);
-            !other.released && !is_dead && !partition.is_unheard(now)
+            !is_dead && !partition.is_unheard(now)
         });
         by_other || matches!(partition.mine, Mine::Owned { .. })
     }

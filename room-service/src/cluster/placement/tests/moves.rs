@@ -42,8 +42,16 @@ fn one_that_ends_in_good_order_hands_over_at_once() {
         .run_until(1_000, World::is_all_owned_by_others)
         .unwrap();
     assert!(after < 100, "{after} ms");
-    let left: Vec<_> = world.replica("b.0b").placement.partitions.values().collect();
-    assert!(left.iter().all(|partition| partition.mine == partition::Mine::No));
+    let left: Vec<_> = world
+        .replica("b.0b")
+        .placement
+        .partitions
+        .values()
+        .collect();
+    assert!(
+        left.iter()
+            .all(|partition| partition.mine == partition::Mine::No)
+    );
     world.announce(&leaving, Vec::new(), true);
     world.set("b.0b", Health::Killed);
     world.run(3_000);
