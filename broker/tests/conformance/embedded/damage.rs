@@ -1,10 +1,6 @@
 //! Files that are not what was written: refused by name, or read as they were. Never a silent loss.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use broker::{
     Log as _, ReadError, Revision, Scan as _, Store as _, StoreError,
@@ -173,7 +169,7 @@ fn cut(file: &Path, left: u64) {
 }
 
 /// With words that name one of these files, and say what to do.
-fn assert_refused(dir: &Path, file: &PathBuf) {
+fn assert_refused(dir: &Path, file: &Path) {
     match Embedded::open(dir).map(drop) {
         Err(error) => assert_named(&error, file),
         Ok(()) => panic!("{} was opened", file.display()),
