@@ -1,16 +1,23 @@
 //! The rooms that somebody here is in: one subscription each, the check that no event is missing, and
-//! the way of every event to every member. An event is encoded once for all. The hub asks owners for
-//! what is missing; it never decides an order, and it forgets a room soon after its last member left.
+//! the way of every event to every member. An event is encoded once for all, and the last ones are
+//! remembered for those who come back or read slowly. The hub asks owners for what is missing; it never
+//! decides an order, and it forgets a room soon after its last member left.
 
+mod amend;
 mod delivery;
+mod heads;
 mod join;
+mod joined;
 mod listener;
+mod reading;
+mod refill;
 mod repair;
+mod ring;
 mod room;
 mod state;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
 };
@@ -23,13 +30,14 @@ use tokio::sync::Semaphore;
 use crate::shared::Shared;
 
 pub(crate) use delivery::Form;
+pub(crate) use heads::run;
 pub(crate) use join::{Join, Refusal, join};
 pub(crate) use room::Room;
 
 /// The map of rooms is locked in this many parts.
 const SHARDS: usize = 16;
-/// Readings of missing events at a time, in the whole process (DESIGN section 6).
-const REPAIRS: usize = 50;
+/// Readings of rooms of one partition at a time (DESIGN section 6).
+const READINGS: usize = 50;
 
 type Shard = Mutex<HashMap<RoomId, Arc<Room>>>;
 
@@ -37,7 +45,8 @@ type Shard = Mutex<HashMap<RoomId, Arc<Room>>>;
 pub(crate) struct Hub {
     shards: [Shard; SHARDS],
     hasher: RandomState,
-    repairs: Semaphore,
+    /// The right to read a room, by partition: an owner who is away holds up nobody else's rooms.
+    turns: Mutex<BTreeMap<PartitionId, Arc<Semaphore>>>,
 }
 
 impl Default for Hub {
@@ -45,7 +54,7 @@ impl Default for Hub {
         Self {
             shards: Default::default(),
             hasher: RandomState::new(),
-            repairs: Semaphore::new(REPAIRS),
+            turns: Mutex::default(),
         }
     }
 }
@@ -98,6 +107,32 @@ impl Hub {
         counts
     }
 
+    /// The room of this id, if anybody listens to it here.
+    fn find(&self, id: &str) -> Option<Arc<Room>> {
+        self.shard_of(id).lock().get(id).map(Arc::clone)
+    }
+
+    /// All rooms, or those of one partition, always in the same order.
+    fn rooms(&self, pp: Option<PartitionId>) -> Vec<Arc<Room>> {
+        let mut rooms = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let is_wanted = |room: &&Arc<Room>| pp.is_none_or(|pp| room.pp() == pp);
+            rooms.extend(shard.values().filter(is_wanted).map(Arc::clone));
+        }
+        rooms.sort_by(|one, other| one.id().cmp(other.id()));
+        rooms
+    }
+
+    /// The right to read a room of a partition.
+    fn turns(&self, pp: PartitionId) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock();
+        let turns = turns
+            .entry(pp)
+            .or_insert_with(|| Arc::new(Semaphore::new(READINGS)));
+        Arc::clone(turns)
+    }
+
     /// Gives the room up if nobody is in it or about to be; `true` when it is gone.
     fn give_up_if_idle(&self, room: &Room) -> bool {
         let mut shard = self.shard(room.id()).lock();
@@ -109,7 +144,11 @@ impl Hub {
     }
 
     fn shard(&self, id: &RoomId) -> &Shard {
-        let hash = self.hasher.hash_one(id.as_str());
+        self.shard_of(id.as_str())
+    }
+
+    fn shard_of(&self, id: &str) -> &Shard {
+        let hash = self.hasher.hash_one(id);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
         &self.shards[index]
     }

@@ -14,8 +14,10 @@
 //! | `parlor_gateway_upstream_retries_total` | counter | – | requests to owners that were repeated |
 //! | `parlor_gateway_hub_rooms` | gauge | – | rooms listened to now |
 //! | `parlor_gateway_holes_total` | counter | – | events found missing between two others |
-//! | `parlor_gateway_repairs_total` | counter | – | readings of what was missing |
-//! | `parlor_gateway_outbox_overflows_total` | counter | – | sockets closed because they read too slowly |
+//! | `parlor_gateway_repairs_total` | counter | – | readings of rooms: not known yet, or something was missing |
+//! | `parlor_gateway_ring_joins_total` | counter | – | joins shown what is remembered here |
+//! | `parlor_gateway_outbox_overflows_total` | counter | – | drops of all events that waited for a slow socket |
+//! | `parlor_gateway_refills_total` | counter | – | readings for one slow socket |
 //! | `parlor_gateway_closes_total` | counter | `code` | sockets closed by us |
 
 use prometheus_client::{
@@ -42,7 +44,9 @@ pub(crate) struct Metrics {
     pub(crate) hub_rooms: Gauge,
     pub(crate) holes: Counter,
     pub(crate) repairs: Counter,
+    pub(crate) ring_joins: Counter,
     pub(crate) outbox_overflows: Counter,
+    pub(crate) refills: Counter,
     pub(crate) frames: Frames,
     pub(crate) joins: Joins,
     pub(crate) sends: Sends,
@@ -132,12 +136,22 @@ impl Metrics {
             ),
             hub_rooms,
             holes: counter(registry, "holes", "Events found missing between two others"),
-            repairs: counter(registry, "repairs", "Readings of what was missing"),
+            repairs: counter(
+                registry,
+                "repairs",
+                "Readings of rooms: not known yet, or something was missing",
+            ),
+            ring_joins: counter(
+                registry,
+                "ring_joins",
+                "Joins shown what is remembered here",
+            ),
             outbox_overflows: counter(
                 registry,
                 "outbox_overflows",
-                "Sockets closed because they read too slowly",
+                "Drops of all events that waited for a slow socket",
             ),
+            refills: counter(registry, "refills", "Readings for one slow socket"),
             frames: Frames::register(registry),
             joins: Joins::register(registry),
             sends: Sends::register(registry),

@@ -1,11 +1,15 @@
-//! What waits to be written to one socket: bounded, one wake-up for many frames, no timer of its own.
+//! What waits to be written to one socket: bounded in bytes, one wake-up for many frames, no timer of its
+//! own.
 //!
-//! Two queues: control frames (answers, pongs, notices) never wait behind the events of busy rooms, but
-//! for one thing: they do not overtake a `joined` that was queued before them, for nothing of a room
-//! comes before its `joined`. Events that find the queue full close the socket with 4013; the client
-//! resumes and loses nothing.
+//! Two queues. Control frames (answers, pongs, notices, `joined`) never wait behind events. Events come
+//! from feeds, one for each room: when more of them wait than may, all of them are dropped and their
+//! feeds are behind, until the hub has filled them up again from what it remembers or from the rooms'
+//! owners, as the socket drains. So a slow socket costs a bounded number of bytes, and itself alone.
 
-use std::{collections::VecDeque, task::Context};
+mod feeds;
+mod queues;
+
+use std::{collections::VecDeque, sync::Weak, task::Context};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -13,8 +17,12 @@ use tokio::sync::Notify;
 
 use crate::{
     close::Close,
+    hub::Room,
     session::socket::{Outgoing, Text},
 };
+
+pub(crate) use feeds::{Behind, FeedId};
+use queues::State;
 
 /// Live events that may wait (DESIGN section 10).
 const MAX_EVENTS: usize = 256;
@@ -22,16 +30,16 @@ const MAX_EVENTS: usize = 256;
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Control frames that may wait. Reading stops long before, so only other people's actions lead here.
 const MAX_CONTROL: usize = 1_024;
+/// Bytes of them: four rooms joined at a time have 256 KiB each.
+const MAX_CONTROL_BYTES: usize = 4 * 1024 * 1024;
 /// Reading from the socket stops while this many answers wait.
 const BUSY_CONTROL: usize = 128;
 /// More history is fetched for the socket once fewer live events than this wait …
 const LOW_EVENTS: usize = 64;
-/// … and fewer bytes of history than this.
-const LOW_BACKLOG_BYTES: usize = 64 * 1024;
+/// … and fewer bytes than this, of history or of control frames.
+const LOW_BYTES: usize = 64 * 1024;
 /// Bytes taken out for one write, so that a control frame waits behind no more than these.
 const BATCH_BYTES: usize = 32 * 1024;
-/// Queues that grew beyond this are given back when they are empty.
-const KEEP_CAPACITY: usize = 16;
 
 /// The frames on their way to one socket.
 #[derive(Default)]
@@ -41,92 +49,109 @@ pub(crate) struct Outbox {
     drained: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    control: VecDeque<Control>,
-    data: VecDeque<Data>,
-    live_events: usize,
-    live_bytes: usize,
-    backlog_bytes: usize,
-    /// Data frames ever queued, and ever taken out.
-    queued: u64,
-    taken: u64,
-    /// The value of `queued` after the last `joined`.
-    joined_at: u64,
-    close: Option<Close>,
+/// What became of events.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fed {
+    /// So many were queued.
+    pub(crate) queued: u64,
+    /// What waited was dropped.
+    pub(crate) has_overflown: bool,
+    /// Feeds are behind, and whoever gets this has to start the refill.
+    pub(crate) starts_refill: bool,
 }
-
-struct Control {
-    frame: Outgoing,
-    /// Goes out when this many data frames were taken.
-    after: u64,
-}
-
-struct Data {
-    text: Text,
-    /// `joined` and history read on for it: fetched as the queue drains, so not counted against it.
-    is_backlog: bool,
-}
-
-/// The queue ran over, and the socket is being closed for it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Overflow;
 
 impl Outbox {
     /// Queues an answer or notice.
     pub(crate) fn control(&self, frame: impl Into<Outgoing>) {
-        let mut state = self.state.lock();
-        if state.close.is_some() {
-            return;
-        }
-        if state.control.len() >= MAX_CONTROL {
-            state.close(Close::TOO_SLOW);
-        } else {
-            let after = state.joined_at;
-            let frame = frame.into();
-            state.control.push_back(Control { frame, after });
-        }
-        drop(state);
+        let is_over = self.state.lock().control(frame.into());
         self.waker.wake();
+        if is_over {
+            self.drained.notify_waiters();
+        }
     }
 
-    /// Queues a `joined`; what is queued after it goes out after it.
-    pub(crate) fn joined(&self, text: Text) {
-        let mut state = self.state.lock();
-        state.push(text, true);
-        state.joined_at = state.queued;
-        drop(state);
-        self.waker.wake();
-    }
-
-    /// Queues history that follows a `joined`. Call after [`wait_low`](Self::wait_low).
+    /// Queues frames that go before the next history and are not dropped. Call after
+    /// [`wait_low`](Self::wait_low).
     pub(crate) fn backlog(&self, texts: impl IntoIterator<Item = Text>) {
         let mut state = self.state.lock();
         for text in texts {
-            state.push(text, true);
+            state.backlog(None, text);
         }
         drop(state);
         self.waker.wake();
     }
 
-    /// Queues events as they happen.
-    pub(crate) fn events(&self, texts: impl IntoIterator<Item = Text>) -> Result<(), Overflow> {
+    /// Opens a room's feed that has everything up to `at`. It is behind, for whatever there is above.
+    pub(crate) fn open(&self, room: Weak<Room>, at: u64) -> FeedId {
+        self.state.lock().feeds.open(room, at)
+    }
+
+    /// Ends a feed, and drops what is queued of it.
+    pub(crate) fn shut(&self, feed: FeedId) {
+        self.state.lock().shut(feed);
+    }
+
+    /// Queues events as they happen, unless their feed is behind. They are in order, with what has to be
+    /// shown of each.
+    pub(crate) fn events(
+        &self,
+        feed: FeedId,
+        events: impl Iterator<Item = (u64, Option<Text>)>,
+    ) -> Fed {
+        let mut state = self.state.lock();
+        let fed = state.events(feed, events);
+        drop(state);
+        if fed.queued > 0 || fed.has_overflown {
+            self.waker.wake();
+        }
+        fed
+    }
+
+    /// How far a feed that is behind has come; `None` when it is not behind, or shut, or the socket is
+    /// being closed.
+    pub(crate) fn behind(&self, feed: FeedId) -> Option<u64> {
+        self.state.lock().behind(feed)
+    }
+
+    /// Queues what a feed that is behind lacks, from above `from` up to `at`. From then on it is live, if
+    /// that is all there is. `false` when the feed is not, or no longer, behind at `from`.
+    pub(crate) fn fill(
+        &self,
+        feed: FeedId,
+        from: u64,
+        texts: impl IntoIterator<Item = Text>,
+        at: u64,
+        is_all: bool,
+    ) -> bool {
+        let is_filled = self.state.lock().fill(feed, from, texts, at, is_all);
+        self.waker.wake();
+        is_filled
+    }
+
+    /// Whether feeds are behind and nobody fills them yet: whoever gets `true` has to.
+    pub(crate) fn starts_refill(&self) -> bool {
+        self.state.lock().feeds.starts_refill()
+    }
+
+    /// A feed that is behind and that nobody fills, for whoever asks to fill.
+    pub(crate) fn claim(&self) -> Option<Behind> {
         let mut state = self.state.lock();
         if state.close.is_some() {
-            return Ok(());
+            return None;
         }
-        for text in texts {
-            state.live_events += 1;
-            state.live_bytes += text.len();
-            state.push(text, false);
-        }
-        let is_over = state.live_events > MAX_EVENTS || state.live_bytes > MAX_EVENT_BYTES;
-        if is_over {
-            state.close(Close::TOO_SLOW);
-        }
-        drop(state);
-        self.waker.wake();
-        if is_over { Err(Overflow) } else { Ok(()) }
+        state.feeds.claim()
+    }
+
+    /// Gives back what was claimed.
+    pub(crate) fn unclaim(&self, feed: FeedId) {
+        self.state.lock().feeds.unclaim(feed);
+    }
+
+    /// Ends the refill if there is nothing left to fill; `false` when there is.
+    pub(crate) fn ends_refill(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_closing = state.close.is_some();
+        state.feeds.ends_refill(is_closing)
     }
 
     /// Closes the socket once what was queued before is written. The first close counts.
@@ -143,33 +168,17 @@ impl Outbox {
 
     /// Whether so many answers wait that no more questions should be read.
     pub(crate) fn is_busy(&self) -> bool {
-        self.state.lock().control.len() >= BUSY_CONTROL
+        self.state.lock().is_busy()
     }
 
     /// Waits until the socket has taken most of what was queued, or is being closed. Cancel-safe.
     pub(crate) async fn wait_low(&self) {
-        loop {
-            let drained = self.drained.notified();
-            tokio::pin!(drained);
-            drained.as_mut().enable();
-            if self.state.lock().is_low() {
-                return;
-            }
-            drained.await;
-        }
+        self.wait(State::is_low).await;
     }
 
     /// Waits for a close. Cancel-safe.
     pub(crate) async fn closing(&self) {
-        loop {
-            let drained = self.drained.notified();
-            tokio::pin!(drained);
-            drained.as_mut().enable();
-            if self.is_closing() {
-                return;
-            }
-            drained.await;
-        }
+        self.wait(|state| state.close.is_some()).await;
     }
 
     /// Takes what one write should carry. The close comes when nothing is left before it.
@@ -195,151 +204,25 @@ impl Outbox {
     pub(crate) fn wake(&self) {
         self.waker.wake();
     }
-}
 
-impl State {
-    fn push(&mut self, text: Text, is_backlog: bool) {
-        if self.close.is_some() {
-            return;
-        }
-        if is_backlog {
-            self.backlog_bytes += text.len();
-        }
-        self.queued += 1;
-        self.data.push_back(Data { text, is_backlog });
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.lock().bytes()
     }
 
-    fn close(&mut self, close: Close) {
-        if self.close.is_some() {
-            return;
-        }
-        self.close = Some(close);
-        if close == Close::TOO_SLOW {
-            // Nobody reads them; the client asks for them again.
-            self.taken += self.data.len() as u64;
-            self.data = VecDeque::new();
-            self.live_events = 0;
-            self.live_bytes = 0;
-            self.backlog_bytes = 0;
-        }
-    }
-
-    fn is_low(&self) -> bool {
-        self.close.is_some()
-            || (self.live_events <= LOW_EVENTS && self.backlog_bytes <= LOW_BACKLOG_BYTES)
-    }
-
-    /// Moves frames out in order; `true` when none is left.
-    fn take(&mut self, batch: &mut VecDeque<Outgoing>) -> bool {
-        let mut bytes = 0;
-        while bytes < BATCH_BYTES {
-            let control_may_go = |control: &mut Control| control.after <= self.taken;
-            if let Some(control) = self.control.pop_front_if(control_may_go) {
-                bytes += control.frame.len();
-                batch.push_back(control.frame);
-                continue;
+    async fn wait(&self, is_so: impl Fn(&State) -> bool) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if is_so(&self.state.lock()) {
+                return;
             }
-            let Some(data) = self.data.pop_front() else {
-                self.release();
-                return true;
-            };
-            self.taken += 1;
-            if data.is_backlog {
-                self.backlog_bytes -= data.text.len();
-            } else {
-                self.live_events -= 1;
-                self.live_bytes -= data.text.len();
-            }
-            bytes += data.text.len();
-            batch.push_back(data.text.into());
-        }
-        false
-    }
-
-    fn release(&mut self) {
-        if self.control.capacity() > KEEP_CAPACITY {
-            self.control = VecDeque::new();
-        }
-        if self.data.capacity() > KEEP_CAPACITY {
-            self.data = VecDeque::new();
+            drained.await;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str) -> Text {
-        Text::from(text.to_owned())
-    }
-
-    fn taken(outbox: &Outbox) -> (Vec<String>, Option<Close>) {
-        let mut batch = VecDeque::new();
-        let close = outbox.take(&mut batch);
-        let texts = batch
-            .iter()
-            .filter_map(|frame| frame.text().map(str::to_owned));
-        (texts.collect(), close)
-    }
-
-    #[test]
-    fn answers_go_before_events_but_never_before_joined() {
-        let outbox = Outbox::default();
-        outbox.events([text("e1"), text("e2")]).unwrap();
-        outbox.control(text("ack"));
-        assert_eq!(taken(&outbox).0, ["ack", "e1", "e2"]);
-        outbox.events([text("e3")]).unwrap();
-        outbox.joined(text("joined"));
-        outbox.control(text("ack"));
-        outbox.events([text("e4")]).unwrap();
-        assert_eq!(taken(&outbox).0, ["e3", "joined", "ack", "e4"]);
-    }
-
-    #[test]
-    fn too_many_events_close_and_answers_still_go_out() {
-        let outbox = Outbox::default();
-        outbox.control(text("ack"));
-        for _ in 0..MAX_EVENTS {
-            outbox.events([text("e")]).unwrap();
-        }
-        assert_eq!(outbox.events([text("e")]), Err(Overflow));
-        outbox.close(Close::DRAIN);
-        assert_eq!(
-            taken(&outbox),
-            (vec!["ack".to_owned()], Some(Close::TOO_SLOW))
-        );
-    }
-
-    #[test]
-    fn too_many_bytes_close() {
-        let outbox = Outbox::default();
-        let big = text(&"x".repeat(MAX_EVENT_BYTES / 2 - 100));
-        outbox.events([big.clone()]).unwrap();
-        outbox.events([big.clone()]).unwrap();
-        assert_eq!(outbox.events([big]), Err(Overflow));
-    }
-
-    #[test]
-    fn the_close_waits_for_what_was_queued_before() {
-        let outbox = Outbox::default();
-        let big = text(&"x".repeat(BATCH_BYTES));
-        outbox.events([big.clone(), big]).unwrap();
-        outbox.close(Close::DRAIN);
-        outbox.control(text("late"));
-        assert_eq!(taken(&outbox).1, None);
-        assert_eq!(taken(&outbox).1, None);
-        assert_eq!(taken(&outbox), (Vec::new(), Some(Close::DRAIN)));
-    }
-
-    #[tokio::test]
-    async fn history_waits_until_the_socket_has_taken_some() {
-        let outbox = Outbox::default();
-        outbox.joined(text(&"x".repeat(LOW_BACKLOG_BYTES + 1)));
-        let wait = outbox.wait_low();
-        tokio::pin!(wait);
-        assert!(futures_util::poll!(wait.as_mut()).is_pending());
-        taken(&outbox);
-        wait.await;
-    }
-}
+mod tests;

@@ -235,7 +235,7 @@ impl Session {
     }
 
     /// Leaves a room. Its place was given back when the client said so: by now it may be another join's.
-    fn leave(&self, room: &RoomId) {
+    pub(crate) fn leave(&self, room: &RoomId) {
         let member = self.rooms.lock().members.remove(room);
         if let Some(member) = member {
             member.room.leave(self.id);

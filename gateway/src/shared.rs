@@ -12,7 +12,7 @@ use crate::{
     Options,
     admission::Admission,
     backoff::Backoff,
-    hub::Hub,
+    hub::{self, Hub},
     identity::Guests,
     metrics::Metrics,
     presence::{self, Presence},
@@ -89,6 +89,7 @@ impl<B: Bus> Shared<B> {
                 upstream::run_routes(Arc::clone(&self)),
                 user::run(Arc::clone(&self)),
                 presence::run(Arc::clone(&self)),
+                hub::run(Arc::clone(&self)),
                 sweeper::run(Arc::clone(&self)),
             );
         };

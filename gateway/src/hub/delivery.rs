@@ -1,12 +1,18 @@
 //! Events in the forms in which members get them: encoded once each, and only in the forms wanted.
 
+use std::sync::{Arc, OnceLock};
+
 use proto::{
     RoomId,
     frame::server::Event as EventFrame,
     log::v1::{Event, event::Kind},
 };
 
+use super::amend;
 use crate::session::{classic, socket::Text};
+
+/// What an entry takes besides its texts, about.
+const FIXED_BYTES: usize = 640;
 
 /// The way of talking of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,47 +31,81 @@ pub(crate) struct Encoder<'a> {
     pub(crate) time_zone: chrono_tz::Tz,
 }
 
-/// An event with its texts.
-pub(super) struct Encoded {
-    pub(super) seq: u64,
-    v1: Option<Text>,
-    classic: Option<Text>,
+/// An event, and its texts once somebody wanted them.
+#[derive(Debug)]
+pub(super) struct Entry {
+    event: Event,
+    v1: OnceLock<Text>,
+    /// Of what the classic protocol shows.
+    classic: OnceLock<Option<Text>>,
 }
 
 impl Encoder<'_> {
-    /// The event in one form; `None` where the form does not show it.
-    pub(crate) fn encode(&self, event: &Event, form: Form) -> Option<Text> {
-        match form {
-            Form::V1 => {
-                let frame = EventFrame::frame(self.room.as_str(), self.generation, event);
-                Some(Text::from(frame.encode()))
-            }
-            Form::Classic => match &event.kind {
-                Some(Kind::Message(message)) if !event.deleted => {
-                    let line = classic::line(&message.text, event.ts_ms, self.time_zone);
-                    Some(Text::from(line))
-                }
-                _ => None,
-            },
-        }
+    fn v1(&self, event: &Event) -> Text {
+        let frame = EventFrame::frame(self.room.as_str(), self.generation, event);
+        Text::from(frame.encode())
     }
 
-    /// The event in the forms that are wanted.
-    pub(super) fn encode_for(&self, event: &Event, wants: impl Fn(Form) -> bool) -> Encoded {
-        let encode = |form| wants(form).then(|| self.encode(event, form)).flatten();
-        Encoded {
-            seq: event.seq,
-            v1: encode(Form::V1),
-            classic: encode(Form::Classic),
+    fn classic(&self, event: &Event) -> Option<Text> {
+        match &event.kind {
+            Some(Kind::Message(message)) if !event.deleted => {
+                let line = classic::line(&message.text, event.ts_ms, self.time_zone);
+                Some(Text::from(line))
+            }
+            _ => None,
         }
     }
 }
 
-impl Encoded {
-    pub(super) fn text(&self, form: Form) -> Option<&Text> {
+impl Entry {
+    pub(super) fn new(event: Event) -> Arc<Self> {
+        Arc::new(Self {
+            event,
+            v1: OnceLock::new(),
+            classic: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.event.seq
+    }
+
+    /// What it takes in memory, about: the event and one text.
+    pub(super) fn bytes(&self) -> usize {
+        let text = match &self.event.kind {
+            Some(Kind::Message(message)) => message.text.len(),
+            Some(Kind::Edit(edit)) => edit.text.len(),
+            _ => 0,
+        };
+        FIXED_BYTES + 2 * text
+    }
+
+    /// The frame that shows it; `None` where the form does not show it.
+    pub(super) fn text(&self, form: Form, encoder: &Encoder<'_>) -> Option<&Text> {
         match form {
-            Form::V1 => self.v1.as_ref(),
-            Form::Classic => self.classic.as_ref(),
+            Form::V1 => Some(self.v1.get_or_init(|| encoder.v1(&self.event))),
+            Form::Classic => {
+                let line = || encoder.classic(&self.event);
+                self.classic.get_or_init(line).as_ref()
+            }
         }
+    }
+
+    /// The fields of an element of `joined.events`, with its end.
+    pub(super) fn element(&self, encoder: &Encoder<'_>) -> &str {
+        let frame = self.v1.get_or_init(|| encoder.v1(&self.event)).json();
+        // A frame is the same with `op`, `room` and perhaps `gen` before it, in none of which this is.
+        frame.find("\"seq\":").map_or("}", |from| &frame[from..])
+    }
+
+    /// As a later event has changed it.
+    pub(super) fn amended(&self, by: &Event) -> Arc<Self> {
+        let mut event = self.event.clone();
+        amend::amend(&mut event, by);
+        Self::new(event)
     }
 }

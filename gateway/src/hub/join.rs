@@ -1,39 +1,30 @@
-//! Into a room: listen first, then read what the client lacks, then let the events go that came
+//! Into a room: listen first, then show the client what it lacks, then let the events go that came
 //! meanwhile. So nothing is missing and nothing comes twice, however the three interleave.
+//!
+//! What it lacks is here, most of the time: those who come to a room that nobody knows yet wait for one
+//! reading together, and only who was away for long has the owner asked for more.
 
 use std::{sync::Arc, time::Duration};
 
 use broker::Bus;
-use proto::{
-    Code, RoomId,
-    bus::v1::{Read, Room as View, request},
-    frame::{
-        Cursor, ServerFrame,
-        server::{Event as EventFrame, JoinGap, Joined, Settings, You},
-    },
-    log::v1::Event,
-};
+use proto::{Code, RoomId, frame::Cursor};
 
 use super::{
     Hub, Room,
     delivery::Form,
-    repair::CATCH_UP,
-    state::{Behind, Stale},
+    joined, reading,
+    state::{Found, Missing, Outdated, Piece, Stale, Wish},
 };
 use crate::{
-    close::Close,
-    session::{Membership, Session, socket::Text},
+    session::{Membership, Session},
     shared::Shared,
-    upstream::{Answer, RETRY_AFTER_MS, Unavailable},
+    upstream::{RETRY_AFTER_MS, Unavailable},
 };
 
-/// Most bytes of `joined.events`; the rest follows as `event` frames (PROTOCOL section 4 rule 4).
-const MAX_JOINED_BYTES: usize = 256 * 1024;
 /// How long a join waits for the broker to have the subscription.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
-
-/// Readings that may turn out to be older than what is known here, before a join is given up.
-const STALE_READINGS: usize = 5;
+/// How often what is shown may turn out not to go on with what the room is, before a join is given up.
+const ATTEMPTS: usize = 5;
 
 /// What a client wants to join.
 pub(crate) struct Join {
@@ -92,14 +83,8 @@ struct Joining<'a, B> {
     join: &'a Join,
 }
 
-/// What became of a join that was not refused.
-enum Outcome {
-    Joined,
-    /// The socket was closed meanwhile, and with it all memberships.
-    Ended,
-}
-
-/// Joins, or joins anew. When it returns `Ok` the session is a member and `joined` is queued for it.
+/// Joins, or joins anew. When it returns `Ok` the session is a member and `joined` is queued for it; what
+/// did not fit into that follows.
 pub(crate) async fn join<B: Bus>(
     shared: &Arc<Shared<B>>,
     session: &Arc<Session>,
@@ -117,206 +102,98 @@ pub(crate) async fn join<B: Bus>(
         room: &room,
         join: &join,
     };
-    match joining.run().await {
-        // A new membership keeps what was entered.
-        Ok(Outcome::Joined) if is_new => {}
-        Ok(Outcome::Joined) => room.let_go(),
-        Ok(Outcome::Ended) => room.leave(session.id),
-        Err(refusal) => {
-            if is_new || session.has_ended() {
-                room.leave(session.id);
-            } else {
-                room.resume(session.id);
-                room.let_go();
-            }
-            return Err(refusal);
-        }
+    if let Err(refusal) = joining.run().await {
+        room.let_go();
+        return Err(refusal);
+    }
+    let membership = Membership {
+        room: Arc::clone(&room),
+        asked: join.asked,
+    };
+    if !session.admit(membership) {
+        // The socket was closed meanwhile, and with it all memberships but this.
+        room.leave(session.id);
+    } else if !is_new {
+        // The membership keeps what was entered for the first.
+        room.let_go();
     }
     Ok(())
 }
 
 impl<B: Bus> Joining<'_, B> {
-    async fn run(&self) -> Result<Outcome, Refusal> {
+    async fn run(&self) -> Result<(), Refusal> {
         let listening = tokio::time::timeout(LISTEN_WITHIN, self.room.listening());
         listening.await.map_err(|_| Unavailable)?;
-        let (min_seq, is_first) = self.room.hold(self.session);
-        let view = self.first_view(min_seq).await?;
-        if is_first {
-            self.shared.presence.changed(self.room.pp());
-        }
-        let membership = Membership {
-            room: Arc::clone(self.room),
-            asked: self.join.asked.clone(),
-        };
-        if !self.session.admit(membership) {
-            return Ok(Outcome::Ended);
-        }
         self.session.outbox.wait_low().await;
-        let sent = self.send_joined(&view);
-        if self.follow_up(&view, sent).await.is_err() {
-            // It has `joined` already: the way on is a new connection.
-            self.session.outbox.close(Close::TOO_SLOW);
-        }
-        Ok(Outcome::Joined)
-    }
-
-    async fn first_view(&self, min_seq: u64) -> Result<View, Refusal> {
-        let after = self.join.after.as_ref();
-        let mut min_seq = min_seq;
-        for _ in 0..STALE_READINGS {
-            let (view, epoch) = self
-                .read(after, min_seq, self.shared.limits.catch_up)
-                .await?;
-            match self.room.anchor(self.shared, &view, epoch) {
-                Ok(()) => return Ok(view),
-                Err(Stale { min_seq: reach }) => min_seq = reach,
+        let mut expected = self.room.expect(self.join.after.as_ref());
+        let mut is_sure = false;
+        for _ in 0..ATTEMPTS {
+            expected.known(self.shared).await?;
+            let piece = match self.room.piece(&self.wish(), is_sure) {
+                Found::Piece(piece) => {
+                    self.shared.metrics.ring_joins.inc();
+                    piece
+                }
+                Found::Doubt => {
+                    is_sure = true;
+                    expected.need_anew();
+                    continue;
+                }
+                Found::Deep { min_seq } => match self.read(min_seq).await? {
+                    Ok(piece) => piece,
+                    Err(Stale) => continue,
+                },
+            };
+            if self.show(&piece).is_ok() {
+                return Ok(());
             }
         }
         Err(Refusal::UNAVAILABLE)
     }
 
-    /// Queues `joined` and what of the view did not fit into it; the seq that was sent up to.
-    fn send_joined(&self, view: &View) -> u64 {
-        let outbox = &self.session.outbox;
-        match self.session.form {
-            Form::V1 => {
-                let fits = fitting(view);
-                let (inside, behind) = view.events.split_at(fits);
-                outbox.joined(Text::from(self.joined(view, inside)));
-                outbox.backlog(self.encode(view, behind));
-            }
-            Form::Classic => outbox.backlog(self.encode(view, &view.events)),
-        }
-        view.events.last().map_or(view.head, |event| event.seq)
-    }
-
-    fn joined(&self, view: &View, events: &[Event]) -> String {
-        let first = events.first().map_or(view.head + 1, |event| event.seq);
-        let gap = match &self.join.after {
-            _ if view.reset => Some(JoinGap::Reset { reset: true }),
-            // Too far back, or no longer kept.
-            Some(cursor) if first > cursor.seq + 1 => Some(JoinGap::Missing {
-                from: cursor.seq + 1,
-                to: first - 1,
-            }),
-            _ => None,
-        };
-        let events: Vec<_> = events
-            .iter()
-            .map(|event| EventFrame::of(&view.r#gen, event))
-            .collect();
-        let name = if view.name.is_empty() {
-            &self.join.asked
-        } else {
-            &view.name
-        };
-        let frame = ServerFrame::Joined(Joined {
-            room: self.room.id().as_str(),
-            asked: &self.join.asked,
-            name,
-            r#gen: &view.r#gen,
-            head: view.head,
-            oldest: view.oldest,
-            events: &events,
-            gap,
-            settings: Settings::default(),
-            you: You { role: "member" },
-            online: view.online + self.room.members() as u64,
-        });
-        frame.encode()
-    }
-
-    fn encode(&self, view: &View, events: &[Event]) -> Vec<Text> {
-        let encoder = self.room.encoder(self.shared, &view.r#gen);
-        let form = self.session.form;
-        events
-            .iter()
-            .filter_map(|event| encoder.encode(event, form))
-            .collect()
-    }
-
-    /// Reads on until the session has everything, then lets it live.
-    async fn follow_up(&self, view: &View, sent: u64) -> Result<(), Refusal> {
-        let mut sent = sent;
-        let mut min_seq = sent;
-        let mut more = view.more;
-        loop {
-            self.session.outbox.wait_low().await;
-            if self.session.outbox.is_closing() {
-                return Ok(());
-            }
-            if !more {
-                match self.room.release(self.session.id, sent) {
-                    Ok(()) => return Ok(()),
-                    Err(Behind { min_seq: reach }) => min_seq = reach,
-                }
-            }
-            let cursor = Cursor {
-                generation: view.r#gen.clone(),
-                seq: sent,
-            };
-            let (next, _) = self.read(Some(&cursor), min_seq, CATCH_UP).await?;
-            if next.reset {
-                return Err(Refusal::UNAVAILABLE);
-            }
-            self.send_on(&next, sent);
-            more = next.more;
-            let head = next.head.max(sent);
-            sent = next.events.last().map_or(head, |event| event.seq);
-        }
-    }
-
-    /// Queues what a later reading brought.
-    fn send_on(&self, view: &View, sent: u64) {
-        let first = view.events.first().map_or(view.head + 1, |event| event.seq);
-        if first > sent + 1 && self.session.form == Form::V1 {
-            let gap = ServerFrame::Gap {
-                room: self.room.id().as_str(),
-                from: sent + 1,
-                to: first - 1,
-            };
-            self.session.outbox.backlog([Text::from(gap.encode())]);
-        }
-        let known = view.events.partition_point(|event| event.seq <= sent);
-        let events = self.encode(view, &view.events[known..]);
-        self.session.outbox.backlog(events);
-    }
-
-    async fn read(
-        &self,
-        after: Option<&Cursor>,
-        min_seq: u64,
-        catch_up: u32,
-    ) -> Result<(View, u64), Refusal> {
-        let read = request::Op::Read(Read {
-            after: after.map(|cursor| cursor.seq),
-            after_gen: after.map_or_else(String::new, |cursor| cursor.generation.clone()),
-            limit: self.join.history,
-            catch_up,
+    /// What the owner has of what is wished for.
+    async fn read(&self, min_seq: u64) -> Result<Result<Piece, Stale>, Refusal> {
+        let wish = self.wish();
+        let missing = Missing {
+            after: wish.after.map(|cursor| cursor.seq),
+            generation: wish
+                .after
+                .map_or_else(String::new, |cursor| cursor.generation.clone()),
             min_seq,
-            gateway: self.shared.me.to_string(),
-        });
-        match self
-            .shared
-            .upstream
-            .call(self.room.id(), read, None)
-            .await?
-        {
-            Answer::Room { room, epoch } => Ok((room, epoch)),
-            Answer::Refused(refused) => Err(Refusal::of(&refused)),
-            Answer::Acked(_) => Err(Refusal::for_good(Code::Internal)),
+            limit: wish.history,
+            catch_up: wish.catch_up,
+        };
+        let (view, epoch) = reading::read(self.shared, self.room.id(), missing).await?;
+        Ok(self
+            .room
+            .heard(&view, epoch)
+            .map(|()| Piece::of(view, &wish)))
+    }
+
+    fn show(&self, piece: &Piece) -> Result<(), Outdated> {
+        let (session, room) = (self.session, self.room);
+        let encoder = room.encoder(self.shared, &piece.generation);
+        let (joined, at) = match session.form {
+            Form::V1 => {
+                let members = room.members_with(session.id);
+                let (joined, at) = joined::frame(&encoder, piece, &self.join.asked, members);
+                (Some(joined), at)
+            }
+            // Lines are all there is, and they follow.
+            Form::Classic => (None, piece.after),
+        };
+        let admitted = room.admit(self.shared, session, (&piece.generation, at), joined)?;
+        if admitted.is_first {
+            self.shared.presence.changed(room.pp());
+        }
+        Ok(())
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        Wish {
+            after: self.join.after.as_ref(),
+            history: self.join.history,
+            catch_up: self.shared.limits.catch_up,
         }
     }
-}
-
-/// How many of the events fit into `joined`.
-fn fitting(view: &View) -> usize {
-    let mut bytes = 0;
-    view.events
-        .iter()
-        .take_while(|event| {
-            bytes += EventFrame::of(&view.r#gen, event).encode().len() + 1;
-            bytes <= MAX_JOINED_BYTES
-        })
-        .count()
 }

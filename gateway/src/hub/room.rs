@@ -1,18 +1,33 @@
-//! One room of the hub: its state behind a lock, and signals to its listener.
+//! One room of the hub: its state behind a lock, and signals to its listener and to those who join.
 
 use std::sync::Arc;
 
 use broker::Bus;
 use parking_lot::Mutex;
-use proto::{PartitionId, RoomId, bus::v1};
-use tokio::sync::{Notify, watch};
+use proto::{
+    PartitionId, RoomId,
+    bus::v1::{self, RoomHead},
+    frame::Cursor,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::{
+    Refusal,
     delivery::Encoder,
-    repair,
-    state::{Behind, Cx, Stale, State},
+    refill, repair,
+    state::{
+        Admitted, Cx, Effects, Fill, Found, Known, Missing, Need, Next, Outdated, Refill, Stale,
+        State, Told, Wish,
+    },
 };
-use crate::{session::Session, shared::Shared};
+use crate::{
+    outbox::FeedId,
+    session::{Session, socket::Text},
+    shared::Shared,
+};
 
 /// A room that somebody here is in, or was a moment ago.
 pub(crate) struct Room {
@@ -23,6 +38,14 @@ pub(crate) struct Room {
     listening: watch::Sender<bool>,
     /// Somebody came or the last one left.
     changed: Notify,
+    /// A reading has ended.
+    read: Notify,
+}
+
+/// Somebody who is about to join: until it is dropped, the room is followed for them.
+pub(super) struct Expected<'a> {
+    room: &'a Arc<Room>,
+    need: Need,
 }
 
 impl Room {
@@ -33,6 +56,7 @@ impl Room {
             state: Mutex::default(),
             listening: watch::Sender::new(false),
             changed: Notify::new(),
+            read: Notify::new(),
         }
     }
 
@@ -47,6 +71,12 @@ impl Room {
     /// Sockets in the room here.
     pub(crate) fn members(&self) -> usize {
         self.state.lock().members()
+    }
+
+    /// The same, counting a session that may not be in it yet.
+    pub(super) fn members_with(&self, session: u64) -> u64 {
+        let state = self.state.lock();
+        state.members() as u64 + u64::from(!state.has_member(session))
     }
 
     /// The last seq known here; 0 when none is.
@@ -84,6 +114,11 @@ impl Room {
         self.state.lock().is_idle()
     }
 
+    /// Gives back memory of which a quiet room has no use.
+    pub(super) fn shrink(&self) {
+        self.state.lock().shrink(Instant::now());
+    }
+
     /// Cancel-safe.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
@@ -99,54 +134,125 @@ impl Room {
         let _ = self.listening.subscribe().wait_for(|is| *is).await;
     }
 
-    /// Holds the events from now on for a session, until [`release`](Self::release); `true` when it is
-    /// the first one here. The seq is one that a reading for it must reach.
-    pub(super) fn hold(&self, session: &Arc<Session>) -> (u64, bool) {
-        self.state.lock().hold(session)
+    /// Somebody with this cursor is about to join.
+    pub(super) fn expect(self: &Arc<Self>, cursor: Option<&Cursor>) -> Expected<'_> {
+        Expected {
+            room: self,
+            need: self.state.lock().expect(cursor),
+        }
     }
 
-    /// Takes what an owner says the room is at.
-    pub(super) fn anchor<B: Bus>(
+    /// What somebody who joins is shown, as far as it is here.
+    pub(super) fn piece(&self, wish: &Wish<'_>, is_sure: bool) -> Found {
+        self.state.lock().piece(wish, is_sure)
+    }
+
+    /// Makes somebody a member who is shown the room up to a seq of a numbering.
+    pub(super) fn admit<B: Bus>(
         self: &Arc<Self>,
         shared: &Arc<Shared<B>>,
-        view: &v1::Room,
-        epoch: u64,
-    ) -> Result<(), Stale> {
-        let anchored = self.state.lock().anchor(&self.cx(shared), view, epoch);
-        self.repair_if(shared, anchored?);
-        Ok(())
+        session: &Arc<Session>,
+        at: (&str, u64),
+        joined: Option<Text>,
+    ) -> Result<Admitted, Outdated> {
+        let cx = self.cx(shared);
+        let admitted = self.state.lock().admit(&cx, self, session, at, joined)?;
+        if admitted.starts_refill {
+            refill::start(shared, session);
+        }
+        Ok(admitted)
     }
 
-    /// Sends a session what was held for it above `sent`, and lets it live on from there.
-    pub(super) fn release(&self, session: u64, sent: u64) -> Result<(), Behind> {
-        self.state.lock().release(session, sent)
+    /// Fills a member's feed up as far as that can be done from here.
+    pub(super) fn fill<B: Bus>(&self, shared: &Shared<B>, session: u64, feed: FeedId) -> Fill {
+        self.state.lock().fill(&self.cx(shared), session, feed)
     }
 
-    /// Ends a hold that came to nothing.
-    pub(super) fn resume(&self, session: u64) {
-        self.state.lock().resume(session);
+    /// Takes what was read for a member's feed.
+    pub(super) fn refill<B: Bus>(
+        &self,
+        shared: &Shared<B>,
+        (session, feed): (&Session, FeedId),
+        from: u64,
+        (view, epoch): (v1::Room, u64),
+    ) -> Fill {
+        let meta = v1::Room {
+            events: Vec::new(),
+            ..view.clone()
+        };
+        let generation = view.r#gen.clone();
+        let encoder = self.encoder(shared, &generation);
+        // Before the lock: there may be much to encode.
+        let refill = Refill::of(view, from, session.form, &encoder);
+        let mut state = self.state.lock();
+        if state.heard(&meta, epoch).is_err() {
+            return Fill::Later;
+        }
+        state.refill(&self.cx(shared), session.id, feed, refill)
+    }
+
+    /// Takes what an owner says the room is at, in an answer to somebody who joins.
+    pub(super) fn heard(&self, view: &v1::Room, epoch: u64) -> Result<(), Stale> {
+        self.state.lock().heard(view, epoch)
     }
 
     /// Takes events that have become durable.
     pub(super) fn fanout<B: Bus>(self: &Arc<Self>, shared: &Arc<Shared<B>>, fanout: v1::Fanout) {
-        let needs_repair = self.state.lock().fanout(&self.cx(shared), fanout);
-        self.repair_if(shared, needs_repair);
+        let effects = self.state.lock().fanout(&self.cx(shared), fanout);
+        self.have(shared, effects);
     }
 
     /// Events may have been lost just now.
     pub(super) fn lost<B: Bus>(self: &Arc<Self>, shared: &Arc<Shared<B>>) {
-        let needs_repair = self.state.lock().lost();
-        self.repair_if(shared, needs_repair);
+        let effects = self.state.lock().lost();
+        self.have(shared, effects);
     }
 
-    /// What a repair has to read next; `None` when nobody needs it any more.
-    pub(super) fn missing(&self) -> Option<super::state::Missing> {
+    /// Takes a head that an owner told; `true` when the room is behind it.
+    pub(super) fn told<B: Bus>(
+        self: &Arc<Self>,
+        shared: &Arc<Shared<B>>,
+        head: &RoomHead,
+        epoch: u64,
+    ) -> bool {
+        let told = self.state.lock().told(head, epoch);
+        match told {
+            Told::Nothing => false,
+            Told::Ahead => true,
+            Told::Doubt(effects) => {
+                self.have(shared, effects);
+                false
+            }
+        }
+    }
+
+    /// A moment after a head told of events: if they have not come, they are read.
+    pub(super) fn expects<B: Bus>(self: &Arc<Self>, shared: &Arc<Shared<B>>, head: &RoomHead) {
+        let effects = self.state.lock().is_ahead(head);
+        self.have(shared, effects);
+    }
+
+    /// What has to be read next; `None` when nobody needs it any more.
+    pub(super) fn missing(&self) -> Option<Missing> {
         self.state.lock().missing()
     }
 
-    /// Takes what a repair has read; `true` when it must read on.
-    pub(super) fn repaired<B: Bus>(&self, shared: &Shared<B>, view: v1::Room, epoch: u64) -> bool {
-        self.state.lock().repaired(&self.cx(shared), view, epoch)
+    /// Takes what a reading has brought.
+    pub(super) fn take<B: Bus>(
+        self: &Arc<Self>,
+        shared: &Arc<Shared<B>>,
+        (view, epoch): (v1::Room, u64),
+    ) -> Next {
+        let (effects, next) = self.state.lock().read(&self.cx(shared), view, epoch);
+        self.have(shared, effects);
+        self.read.notify_waiters();
+        next
+    }
+
+    /// A reading came to nothing.
+    pub(super) fn unread(&self, refusal: Refusal) {
+        self.state.lock().unread(refusal);
+        self.read.notify_waiters();
     }
 
     /// Encodes this room's events of one numbering.
@@ -158,9 +264,12 @@ impl Room {
         }
     }
 
-    fn repair_if<B: Bus>(self: &Arc<Self>, shared: &Arc<Shared<B>>, needed: bool) {
-        if needed {
+    fn have<B: Bus>(self: &Arc<Self>, shared: &Arc<Shared<B>>, effects: Effects) {
+        if effects.reads {
             tokio::spawn(repair::run(Arc::clone(self), Arc::clone(shared)));
+        }
+        for session in effects.behind {
+            refill::start(shared, &session);
         }
     }
 
@@ -169,6 +278,36 @@ impl Room {
             room: &self.id,
             time_zone: shared.time_zone,
             metrics: &shared.metrics,
+            now: Instant::now(),
         }
+    }
+}
+
+impl Expected<'_> {
+    /// Waits until enough is known of the room. Cancel-safe.
+    pub(super) async fn known<B: Bus>(&self, shared: &Arc<Shared<B>>) -> Result<(), Refusal> {
+        loop {
+            let read = self.room.read.notified();
+            tokio::pin!(read);
+            read.as_mut().enable();
+            let known = self.room.state.lock().known(&self.need, Instant::now());
+            match known {
+                Known::Yes => return Ok(()),
+                Known::Refused(refusal) => return Err(refusal),
+                Known::Later(effects) => self.room.have(shared, effects),
+            }
+            read.await;
+        }
+    }
+
+    /// What was known is not enough: an owner has to be asked from now on.
+    pub(super) fn need_anew(&mut self) {
+        self.need = self.room.state.lock().need_anew(&self.need);
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.room.state.lock().expect_no_more();
     }
 }

@@ -11,8 +11,8 @@ use prost::Message as _;
 use proto::{
     RoomId,
     bus::v1::{
-        Acked, Announcement, Fanout, History, NotOwner, Owned, Read, Reply, Request, Send, reply,
-        request,
+        Acked, Announcement, Fanout, Heads, History, NotOwner, Owned, Read, Reply, Request,
+        RoomHead, Send, reply, request,
     },
     log::v1::{Author, Event, Message as Said, event::Kind},
     subject::Subjects,
@@ -22,6 +22,8 @@ use tokio::sync::watch;
 use super::PP;
 use rooms::Rooms;
 
+/// How often an owner tells where its rooms are at.
+const HEADS_EVERY: Duration = Duration::from_secs(1);
 /// How often a living owner says that it is there.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(250);
 
@@ -168,16 +170,18 @@ impl Owner {
 
     /// Makes an event durable without telling anybody.
     pub(crate) fn append(&self, room: &str, text: &str) -> Event {
-        let said = Kind::Message(Said {
-            text: text.to_owned(),
-            reply_to: 0,
-        });
+        let text = text.to_owned();
+        self.append_kind(room, Kind::Message(Said { text, reply_to: 0 }))
+    }
+
+    /// The same for any kind of event.
+    pub(crate) fn append_kind(&self, room: &str, kind: Kind) -> Event {
         let other = Author {
             id: "u_other".to_owned(),
             nick: "Other".to_owned(),
             ..Author::default()
         };
-        self.state.lock().rooms.append(room, other, said)
+        self.state.lock().rooms.append(room, other, kind)
     }
 
     /// The seq of the last event.
@@ -202,6 +206,39 @@ impl Owner {
     pub(crate) async fn say(&self, room: &str, text: &str) {
         let event = self.append(room, text);
         self.publish(room, &[event]).await;
+    }
+
+    /// Tells everybody where rooms are at.
+    pub(crate) async fn tell_heads(&self, rooms: &[RoomHead]) {
+        let heads = Heads {
+            epoch: self.epoch,
+            rooms: rooms.to_vec(),
+        };
+        let payload = heads.encode_to_vec().into();
+        let subject = Subjects::default().heads(PP);
+        self.bus.publish(&subject, payload, None).await.unwrap();
+    }
+
+    /// Where a room is at.
+    pub(crate) fn room_head(&self, room: &str) -> RoomHead {
+        let state = self.state.lock();
+        RoomHead {
+            room: room.to_owned(),
+            r#gen: state.rooms.generation.clone(),
+            head: state.rooms.head(room),
+        }
+    }
+
+    /// From now on tells each second where a room is at, like a real owner.
+    pub(crate) fn go_on_telling_heads(&self, room: &str) {
+        let (owner, room) = (self.clone(), room.to_owned());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(HEADS_EVERY).await;
+                owner.goes_on().await;
+                owner.tell_heads(&[owner.room_head(&room)]).await;
+            }
+        });
     }
 
     async fn go_on_announcing(self) {
@@ -250,6 +287,7 @@ impl Owner {
                 reply::Result::Room(state.rooms.history(&request.room, &history))
             }
             (None, request::Op::Send(send)) => self.send(&request.room, send).await,
+            (None, request::Op::Describe(_)) => panic!("a gateway does not ask for that"),
         };
         let reply = Reply {
             epoch: self.epoch,

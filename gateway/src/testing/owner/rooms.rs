@@ -101,9 +101,8 @@ impl Rooms {
         let (after, gap, reset) = match read.after {
             None => (last, false, false),
             Some(after) if after > head || (after > 0 && !is_numbering) => (last, false, true),
-            Some(after) if head - after > u64::from(read.catch_up) || after + 1 < self.oldest => {
-                (last, true, false)
-            }
+            Some(after) if head - after > u64::from(read.catch_up) => (last, true, false),
+            Some(after) if after + 1 < self.oldest => (self.oldest - 1, true, false),
             Some(after) => (after, false, false),
         };
         let mut view = self.view(events, |event| event.seq > after);
