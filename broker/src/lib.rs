@@ -4,6 +4,7 @@
 //! one process on redb. Both pass the conformance suite in `tests/`, and so does the simulated broker behind
 //! the feature `sim`.
 
+pub mod backoff;
 pub mod bus;
 pub mod embedded;
 pub mod log;

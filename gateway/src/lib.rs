@@ -4,7 +4,6 @@
 
 mod accept;
 mod admission;
-mod backoff;
 mod clock;
 mod close;
 mod drain;
@@ -25,7 +24,7 @@ mod user;
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use accept::{Acceptor, Timeouts};
-use broker::Bus;
+use broker::{Bus, backoff};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::{
@@ -42,7 +41,7 @@ use shared::Shared;
 /// How often a gateway that starts looks whether it is ready.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the last messages to the owners of rooms may take.
-const GOODBYE: Duration = Duration::from_secs(2);
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How a gateway is run.
 #[derive(Clone, Debug)]

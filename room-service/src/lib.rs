@@ -5,7 +5,6 @@
 //! `admin` gRPC; `service` starts and stops it all.
 
 mod admin;
-mod backoff;
 mod cluster;
 mod directory;
 pub mod domain;
@@ -17,5 +16,6 @@ mod presence;
 mod service;
 
 pub use admin::AdminOptions;
+use broker::backoff;
 pub use installation::partitions_of;
 pub use service::{Error, Handle, Options, RoomService};
