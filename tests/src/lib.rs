@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod http;
+pub mod installation;
 pub mod outbox;
 pub mod process;
 pub mod watcher;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub use browser::Browser;
+pub use installation::Installation;
 pub use outbox::Outbox;
 pub use process::Parlor;
 pub use watcher::Watcher;
