@@ -14,6 +14,7 @@ mod inbox;
 mod loads;
 mod requests;
 mod supervisor;
+mod tail;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ use background::{Background, Done};
 use inbox::Inbox;
 
 pub(crate) use supervisor::supervise;
+pub(crate) use tail::Tail;
 
 /// How long a confirmation by the log is good for: reads and refusals from an older state look at the
 /// log first (DESIGN section 5, Reads by an owner).

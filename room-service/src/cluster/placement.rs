@@ -158,7 +158,8 @@ pub(super) struct Placement {
     connected: bool,
     /// It has listened since its start, and takes part.
     joined: bool,
-    stopping: bool,
+    /// The process is to end: by then everything is released, asked for or not.
+    stop_by: Option<Duration>,
     /// Whether it was last announced as standing aside.
     said_aside: bool,
     /// Nothing is claimed before: who just came, slept or was cut off listens first.
@@ -181,7 +182,7 @@ impl Placement {
             doubled: None,
             connected: true,
             joined: false,
-            stopping: false,
+            stop_by: None,
             said_aside: true,
             listen_until: Duration::ZERO,
             ticked: None,

@@ -93,7 +93,8 @@ async fn carry_out<B: Broker>(
                     errands.spawn(errands::look(Arc::clone(shared), pp));
                 }
                 Effect::AskRelease { pp, of, epoch } => {
-                    errands.spawn(errands::ask_release(Arc::clone(shared), pp, of, epoch));
+                    let (shared, tails) = (Arc::clone(shared), owners.tails());
+                    errands.spawn(errands::ask_release(shared, tails, pp, of, epoch));
                 }
                 Effect::AnswerRelease { reply, refused } => {
                     let released = Released {

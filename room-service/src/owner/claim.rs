@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Asker, Background, End, Inbox, Owner, checkpoint::KEY};
+use super::{Asker, Background, End, Inbox, Owner, Tail, checkpoint::KEY};
 use crate::{
     backoff::Backoff,
     domain::{self, FoldError, Partition, codec},
@@ -39,7 +39,7 @@ struct Base {
 }
 
 impl<B: Broker> Owner<B> {
-    /// Claims a partition, however long its log is away.
+    /// Claims a partition, however long its log is away. `tail`: what was read ahead of its log.
     ///
     /// # Errors
     /// [`End::Stopped`] when told to stop, [`End::Unfoldable`] for a log that this version cannot fold
@@ -48,11 +48,12 @@ impl<B: Broker> Owner<B> {
         pp: PartitionId,
         shared: Arc<Shared<B>>,
         shutdown: CancellationToken,
+        tail: Tail,
     ) -> Result<Self, End> {
         let mut backoff = Backoff::new();
         let mut trimmed = 0;
         loop {
-            let attempt = Self::try_claim(pp, &shared, &shutdown);
+            let attempt = Self::try_claim(pp, &shared, &shutdown, &tail);
             let why = match attempt.await {
                 Ok(owner) => return Ok(owner),
                 Err(Failed::End(end)) => return Err(end),
@@ -79,8 +80,12 @@ impl<B: Broker> Owner<B> {
         pp: PartitionId,
         shared: &Arc<Shared<B>>,
         shutdown: &CancellationToken,
+        tail: &Tail,
     ) -> Result<Self, Failed> {
         let mut base = mark(pp, shared).await?;
+        for (log_seq, record) in tail.from(base.partition.folded() + 1) {
+            take(shared, &mut base.partition, *log_seq, record)?;
+        }
         let epoch = loop {
             read_on(pp, shared, &mut base.partition).await?;
             let epoch = base.partition.epoch() + 1;

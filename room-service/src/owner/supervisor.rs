@@ -8,17 +8,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::{End, Owner};
+use super::{End, Owner, Tail};
 use crate::{cluster::Ended, service::Shared};
 
-/// Claims a partition and owns it, until `stop` is cancelled or the log shows another owner.
+/// Claims a partition and owns it, until `stop` is cancelled or the log shows another owner. `tail`: what
+/// was read ahead of its log.
 pub(crate) async fn supervise<B: Broker>(
     pp: PartitionId,
     shared: Arc<Shared<B>>,
     stop: CancellationToken,
+    tail: Tail,
 ) -> Ended {
     let began = Instant::now();
-    let end = match Owner::claim(pp, Arc::clone(&shared), stop).await {
+    let end = match Owner::claim(pp, Arc::clone(&shared), stop, tail).await {
         Ok(owner) => {
             let took = began.elapsed();
             debug!(partition.id = %pp, epoch.mine = owner.epoch, claim.ms = took.as_millis(), "claimed");

@@ -89,7 +89,20 @@ impl Placement {
 
     /// Whether this process must own nothing.
     fn must_give_up(&self) -> bool {
-        self.stopping || self.doubled.is_some() || matches!(self.verdict, Verdict::Off(_))
+        self.stop_by.is_some() || self.is_wrong()
+    }
+
+    /// Whether it must own nothing at once.
+    fn is_wrong(&self) -> bool {
+        self.doubled.is_some() || matches!(self.verdict, Verdict::Off(_))
+    }
+
+    /// Whether to go on serving a partition at the end of this process, until whoever should own it next
+    /// asks for it.
+    fn awaits_heir(&self, pp: PartitionId, now: Duration) -> bool {
+        let is_clear = !matches!(self.verdict, Verdict::Unclear(_));
+        let has_time = self.stop_by.is_some_and(|by| now < by);
+        has_time && is_clear && self.connected && self.winner(pp).is_some()
     }
 
     fn may_claim(&self, now: Duration) -> bool {
@@ -117,7 +130,8 @@ impl Placement {
         };
         let other = partition.other.as_ref();
         let superseded = other.is_some_and(|other| other.epoch > epoch);
-        if self.must_give_up() || superseded {
+        let must_end = self.is_wrong() || (self.must_give_up() && !self.awaits_heir(pp, now));
+        if must_end || superseded {
             self.stop(pp);
         } else if !self.alone && self.connected && partition.log_ok + LOOK_EVERY <= now {
             self.look(pp, now);

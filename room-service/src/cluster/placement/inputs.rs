@@ -25,6 +25,8 @@ const LISTEN_AFTER_SLEEP: Duration = Duration::from_millis(500);
 /// How long one that was cut off from the broker listens: others may come back as much later, by the
 /// longest pause between attempts to connect.
 const LISTEN_AFTER_CUT: Duration = Duration::from_millis(2_500);
+/// How long a process that ends goes on serving until others ask for its partitions: they read ahead.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
 
 impl Placement {
     pub(super) fn take(&mut self, input: Input, now: Moment) {
@@ -59,7 +61,7 @@ impl Placement {
             Input::ReleaseAnswered { pp, of, released } => {
                 self.release_answered(pp, &of, released, now.mono);
             }
-            Input::Stop => self.stopping = true,
+            Input::Stop => self.stop_by = Some(now.mono + HAND_OVER_WITHIN),
         }
     }
 

@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A log that was away is claimed from only this long after it came back: by then its owner is heard.
 const LISTEN_AFTER_AWAY: Duration = Duration::from_secs(1);
 /// A release that was refused or not answered is asked for again after this.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// A partition that this version cannot fold is looked at again after this, if nobody owns it then.
 const CANNOT_OWN_FOR: Duration = Duration::from_secs(30);
 /// Pauses of one that was deposed: the first, the longest, and how long it must then own to begin anew.

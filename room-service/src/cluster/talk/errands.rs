@@ -15,7 +15,8 @@ use super::super::{
     placement::Input,
     process::Process,
 };
-use crate::service::Shared;
+use super::owners::Tails;
+use crate::{owner::Tail, service::Shared};
 
 /// How long a log has to answer a look.
 const LOOK_WITHIN: Duration = Duration::from_millis(500);
@@ -75,13 +76,17 @@ pub(super) async fn look<B: Broker>(shared: Arc<Shared<B>>, pp: PartitionId) {
     shared.cluster.feed(Input::Looked { pp, answers });
 }
 
-/// Asks a living owner to release a partition.
+/// Asks a living owner to release a partition, after having read its log ahead: meanwhile it is served.
 pub(super) async fn ask_release<B: Broker>(
     shared: Arc<Shared<B>>,
+    tails: Tails,
     pp: PartitionId,
     of: Process,
     epoch: u64,
 ) {
+    let tail = Tail::read_ahead(pp, &shared).await;
+    // Before the answer: the announcement of the release may come first.
+    tails.lock().insert(pp, tail);
     let subject = shared.subjects.release(of.token());
     let release = Release {
         partition: pp.to_string(),

@@ -6,13 +6,17 @@ use std::{
 };
 
 use broker::Broker;
+use parking_lot::Mutex;
 use proto::PartitionId;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::super::placement::Ended;
-use crate::{owner, service::Shared};
+use crate::{
+    owner::{self, Tail},
+    service::Shared,
+};
 
 /// Running tasks.
 #[derive(Default)]
@@ -20,13 +24,18 @@ pub(super) struct Owners {
     tasks: JoinSet<Ended>,
     partitions: HashMap<Id, PartitionId>,
     stops: BTreeMap<PartitionId, CancellationToken>,
+    tails: Tails,
 }
+
+/// What was read ahead of the logs of partitions whose release is asked for.
+pub(super) type Tails = Arc<Mutex<BTreeMap<PartitionId, Tail>>>;
 
 impl Owners {
     /// Claims a partition and owns it, until it is stopped or deposed.
     pub(super) fn claim<B: Broker>(&mut self, pp: PartitionId, shared: &Arc<Shared<B>>) {
         let stop = CancellationToken::new();
-        let task = owner::supervise(pp, Arc::clone(shared), stop.clone());
+        let tail = self.tails.lock().remove(&pp).unwrap_or_default();
+        let task = owner::supervise(pp, Arc::clone(shared), stop.clone(), tail);
         self.partitions.insert(self.tasks.spawn(task).id(), pp);
         self.stops.insert(pp, stop);
     }
@@ -36,6 +45,11 @@ impl Owners {
         if let Some(stop) = self.stops.get(&pp) {
             stop.cancel();
         }
+    }
+
+    /// Where to leave what was read ahead.
+    pub(super) fn tails(&self) -> Tails {
+        Arc::clone(&self.tails)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -69,6 +69,24 @@ impl World {
 }
 
 #[test]
+fn one_that_ends_waits_for_an_heir_no_longer_than_two_seconds_and_for_none_not_at_all() {
+    let mut world = World::settled(&["a.0a", "b.0b"]);
+    // As one that has just begun to answer pings again, and asks for nothing yet.
+    world.replica("b.0b").placement.listen_until = Duration::from_secs(3_600);
+    world.feed(&process("a.0a"), Input::Stop);
+    let owned = world.owned_by("a.0a");
+    world.run(1_900);
+    assert_eq!(world.owned_by("a.0a"), owned, "it serves meanwhile");
+    world.run(200);
+    assert_eq!(world.owned_by("a.0a"), 0);
+
+    let mut world = World::settled(&["a.0a"]);
+    world.feed(&process("a.0a"), Input::Stop);
+    world.run(20);
+    assert_eq!(world.owned_by("a.0a"), 0);
+}
+
+#[test]
 fn a_release_is_refused_to_whom_the_partition_should_not_go() {
     let mut world = World::settled(&["a.0a", "b.0b"]);
     let pp = partitions()
