@@ -17,53 +17,97 @@ use crate::{
 #[derive(Subcommand, Debug)]
 pub(crate) enum DoctorCommand {
     /// Rewrite what is stored, so that nothing deleted or superseded is left in any file
-    Scrub(ScrubArgs),
+    Scrub(BrokerArgs),
+    /// Make log and store fit each other after one came from a back-up of another time; nothing else may
+    /// run meanwhile
+    Restore(BrokerArgs),
 }
 
-/// `parlor doctor scrub`.
+/// Whose data: a folder's, or that in NATS.
 #[derive(Args, Debug)]
-pub(crate) struct ScrubArgs {
+pub(crate) struct BrokerArgs {
     #[command(flatten)]
     embedded: EmbeddedArgs,
     #[command(flatten)]
     nats: NatsArgs,
 }
 
+/// What is done to the data.
+#[derive(Clone, Copy)]
+enum Work {
+    Scrub,
+    Restore,
+}
+
 /// Does what was asked.
 pub(crate) async fn run(command: DoctorCommand) -> Result<(), Failure> {
-    let DoctorCommand::Scrub(args) = command;
+    let (work, args) = match command {
+        DoctorCommand::Scrub(args) => (Work::Scrub, args),
+        DoctorCommand::Restore(args) => (Work::Restore, args),
+    };
     match args.nats.choice() {
         Some(choice) => {
             let nats = connect(choice, "room-service").await?;
             Box::pin(nats.verify())
                 .await
                 .map_err(|error| Failure::Run(error.into()))?;
-            scrub(&nats).await
+            Box::pin(on(&nats, work)).await
         }
         None => {
             let embedded: Embedded = open(args.embedded.data_dir).await?;
-            scrub(&embedded).await
+            on(&embedded, work).await
         }
     }
 }
 
-/// Scrubs every partition, one after the other.
-async fn scrub<B: Broker>(broker: &B) -> Result<(), Failure> {
+async fn on<B: Broker>(broker: &B, work: Work) -> Result<(), Failure> {
     let installed = room_service::partitions_of(broker).await;
     let count = installed
         .map_err(anyhow::Error::from)?
         .context("there is no installation here: nothing was ever stored")?;
-    let partitions = std::iter::once(PartitionId::Meta).chain(count.rooms());
-    let mut scrubbed = 0;
+    let partitions: Vec<_> = std::iter::once(PartitionId::Meta)
+        .chain(count.rooms())
+        .collect();
+    match work {
+        Work::Scrub => scrub(broker, &partitions).await,
+        Work::Restore => restore(broker, &partitions).await,
+    }
+}
+
+/// Scrubs every partition, one after the other.
+async fn scrub<B: Broker>(broker: &B, partitions: &[PartitionId]) -> Result<(), Failure> {
     for pp in partitions {
         broker
-            .scrub(pp)
+            .scrub(*pp)
             .await
             .with_context(|| format!("partition {pp} is not scrubbed whole; run it again"))?;
-        scrubbed += 1;
     }
-    let words = format!("scrubbed {scrubbed} partitions\n");
+    say(&format!("scrubbed {} partitions\n", partitions.len()));
+    Ok(())
+}
+
+/// Restores every partition that needs it, one after the other.
+async fn restore<B: Broker>(broker: &B, partitions: &[PartitionId]) -> Result<(), Failure> {
+    let mut restored = 0;
+    for pp in partitions {
+        let done = room_service::restore(broker, *pp).await;
+        if let Some(done) = done.map_err(anyhow::Error::from)? {
+            restored += 1;
+            say(&format!(
+                "partition {pp}: {} rooms have a new numbering, {} events were cut, the log was raised \
+                 by {}\n",
+                done.rooms, done.cut, done.raised
+            ));
+        }
+    }
+    let whole = partitions.len() - restored;
+    say(&format!(
+        "restored {restored} partitions; {whole} needed nothing\n"
+    ));
+    Ok(())
+}
+
+fn say(words: &str) {
     // Whoever closed stdout does not want to know.
     let _ = io::stdout().lock().write_all(words.as_bytes());
-    Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) use partition::{Fetched, Load, Loaded, Put, Putting, Resolved};
 pub use rate::NewRooms;
 pub use record::FoldError;
 pub(crate) use record::{decode, encode};
+pub(crate) use page::PAGE_EVENTS;
+pub(crate) use partition::draw_gen;
 pub use room::Summary;
 
 /// The time an input is handled at.

@@ -13,9 +13,11 @@ mod listing;
 mod metrics;
 mod owner;
 mod presence;
+mod restore;
 mod service;
 
 pub use admin::AdminOptions;
 use broker::backoff;
 pub use installation::partitions_of;
+pub use restore::{RestoreError, Restored, restore};
 pub use service::{Error, Handle, Options, RoomService};

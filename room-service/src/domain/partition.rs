@@ -33,6 +33,7 @@ use super::{
 pub(crate) use loading::{Fetched, Load, Loaded};
 pub use outcome::Committed;
 pub use propose::Batch;
+pub(crate) use propose::draw_gen;
 pub(crate) use putting::{Put, Putting, Resolved};
 
 /// Bytes of requests that may wait here; beyond, none is taken in, and gateways try again.

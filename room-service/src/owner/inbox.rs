@@ -46,13 +46,18 @@ impl<S: Subscription> Inbox<S> {
     pub(super) async fn fill_until<T>(&mut self, operation: impl Future<Output = T>) -> T {
         let mut operation = pin!(operation);
         loop {
-            let has_room = self.open && self.bytes < MAX_BYTES;
+            let has_room = self.has_room();
             tokio::select! {
                 biased;
                 output = &mut operation => return output,
                 _ = self.fill(), if has_room => {}
             }
         }
+    }
+
+    /// Whether more may be taken in, and may come.
+    pub(super) fn has_room(&self) -> bool {
+        self.open && self.bytes < MAX_BYTES
     }
 
     /// Whether none waits.

@@ -376,7 +376,7 @@ fn refused(code: Code, retry_after_ms: u64) -> Judged {
 }
 
 /// Eight characters of `[a-z0-9]`, never the `0` of a room without events.
-fn draw_gen(rng: &mut impl rand::Rng) -> String {
+pub(crate) fn draw_gen(rng: &mut impl rand::Rng) -> String {
     const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..8)
         .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
