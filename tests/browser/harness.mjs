@@ -195,15 +195,17 @@ export async function saySeen(page, text) {
 }
 
 /**
- * Has a crowd say things in the room of a page, one after the other, and waits until all are acked. Needs
- * a server with `--limits off`.
+ * Has a crowd say things in a room, one after the other, and waits until all are acked. Needs a server
+ * with `--limits off`.
  */
-export function crowd(page, words) {
-  return page.evaluate(async (words) => {
-    const { Parlor, roomFromPath } = await import('/assets/client/parlor.js');
+export async function crowd(browser, server, room, words) {
+  // A page that shows nothing of it: only the client is wanted.
+  const page = await browser.open(server.url('/chat/'));
+  await page.evaluate(async ([name, words]) => {
+    const { Parlor } = await import('/assets/client/parlor.js');
     const members = ['Ann', '伟', 'Bo'].map((nick) => {
       const client = new Parlor({ url: `ws://${location.host}/ws`, nick });
-      const room = client.join(roomFromPath(location.pathname));
+      const room = client.join(name);
       client.connect();
       return { client, room };
     });
@@ -219,7 +221,8 @@ export function crowd(page, words) {
       });
     }
     for (const { client } of members) client.close();
-  }, words);
+  }, [room, words]);
+  await page.context().close();
 }
 
 /** A message on the page, by its text. */

@@ -48,9 +48,7 @@ test('look', { timeout: 300_000 }, async (t) => {
   const browser = await Browser.start(t);
   await talk(browser, server, 'general');
   await talk(browser, server, '聊天室');
-  const long = await browser.enter(server, 'long');
-  await crowd(long, Array.from({ length: 300 }, (_, n) => `number ${n + 1}`));
-  await long.context().close();
+  await crowd(browser, server, 'long', Array.from({ length: 300 }, (_, n) => `number ${n + 1}`));
 
   const picture = (page, name) => page.screenshot({ path: join(RESULTS, `${name}.png`) });
   const room = async (name, options) => {
