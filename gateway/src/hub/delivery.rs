@@ -98,8 +98,9 @@ impl Entry {
     /// The fields of an element of `joined.events`, with its end.
     pub(super) fn element(&self, encoder: &Encoder<'_>) -> &str {
         let frame = self.v1.get_or_init(|| encoder.v1(&self.event)).json();
-        // A frame is the same with `op`, `room` and perhaps `gen` before it, in none of which this is.
-        frame.find("\"seq\":").map_or("}", |from| &frame[from..])
+        // A frame is the same with `op` and `room` before it, and no room's id has to be escaped.
+        let before = r#"{"op":"event","room":"","#.len() + encoder.room.as_str().len();
+        frame.get(before..).unwrap_or("}")
     }
 
     /// As a later event has changed it.

@@ -23,6 +23,8 @@ use crate::{
 
 /// How long a join waits for the broker to have the subscription.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
+/// How long it waits for what an owner has to say, which may be behind the readings of other rooms.
+const KNOWN_WITHIN: Duration = Duration::from_secs(15);
 /// How often what is shown may turn out not to go on with what the room is, before a join is given up.
 const ATTEMPTS: usize = 5;
 
@@ -128,7 +130,8 @@ impl<B: Bus> Joining<'_, B> {
         let mut expected = self.room.expect(self.join.after.as_ref());
         let mut is_sure = false;
         for _ in 0..ATTEMPTS {
-            expected.known(self.shared).await?;
+            let known = tokio::time::timeout(KNOWN_WITHIN, expected.known(self.shared));
+            known.await.map_err(|_| Unavailable)??;
             let piece = match self.room.piece(&self.wish(), is_sure) {
                 Found::Piece(piece) => {
                     self.shared.metrics.ring_joins.inc();
