@@ -10,7 +10,7 @@ use std::{
 };
 
 use broker::{
-    Append, Log as _, Put, ReadError, Revision, Store as _,
+    Append, Broker as _, Log as _, Put, ReadError, Revision, Store as _,
     embedded::{Embedded, OpenError},
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -125,6 +125,27 @@ async fn a_file_that_cannot_be_opened_again_is_unavailable_until_it_can() {
     );
     let records: Vec<_> = (1..=4).map(numbered).collect();
     assert_eq!(read(&broker, PP, 1, 4).await.unwrap(), records);
+}
+
+#[tokio::test]
+async fn a_scrub_takes_the_records_of_a_log_trimmed_in_part() {
+    let disk = Disk::default();
+    let broker = Embedded::on(disk.folder()).unwrap();
+    for seq in 1..=3 {
+        let record = format!("Record{seq};").into();
+        assert_eq!(
+            broker.append(PP, seq - 1, record).await,
+            Append::Written(seq)
+        );
+    }
+    broker.trim(PP, 2).await.unwrap();
+    assert!(disk.words().contains("Record2;"));
+    broker.scrub(PP).await.unwrap();
+    let words = disk.words();
+    assert!(!words.contains("Record1;") && !words.contains("Record2;"));
+    let left = read(&broker, PP, 3, 3).await.unwrap();
+    assert_eq!(left, [(3, "Record3;".into())]);
+    assert_eq!(broker.append(PP, 3, "4".into()).await, Append::Written(4));
 }
 
 #[tokio::test]

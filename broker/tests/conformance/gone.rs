@@ -98,13 +98,43 @@ pub(crate) async fn a_log_trimmed_to_its_end_leaves_nothing_in_files(mut fixture
     assert_eq!(read(&broker, OTHER, 1, 3).await.unwrap(), others);
 }
 
-pub(crate) async fn a_scrub_leaves_only_what_is_current(mut fixture: impl Fixture) {
+pub(crate) async fn a_scrub_leaves_only_what_is_current(fixture: impl Fixture) {
+    // More than one block of whatever kind, and values that share one.
+    assert_scrubbed(fixture, [200, 9_000, 700_000]).await;
+}
+
+pub(crate) async fn a_scrub_of_little_leaves_only_what_is_current(fixture: impl Fixture) {
+    // All in one block.
+    assert_scrubbed(fixture, [20, 200, 2_000]).await;
+}
+
+pub(crate) async fn a_scrub_leaves_nothing_beside_the_note_of_a_purge(fixture: impl Fixture) {
+    let broker = fixture.broker();
+    let largest = Bytes::from(vec![b'x'; MAX_RECORD]);
+    for number in 0..6 {
+        let key = format!("page.large.{number}");
+        broker.put(PP, &key, largest.clone(), Revision::NONE).await;
+    }
+    // A purge is noted in the newest block, and holds on to it while the block of what was purged is there.
+    let old = write(&broker, "page.hall.1", "Itwasreplaced", Revision::NONE).await;
+    broker.purge(PP, "page.large.1").await.unwrap();
+    write(&broker, "page.hall.1", "nothing here", old).await;
+    broker.scrub(PP).await.unwrap();
+    until(|| async {
+        files_with(&fixture, "Itwasreplaced")
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    assert_eq!(all(&broker).await.len(), 6);
+}
+
+async fn assert_scrubbed(mut fixture: impl Fixture, sizes: [usize; 3]) {
     let broker = fixture.broker();
     let mut current = BTreeMap::new();
-    // More than one block of whatever kind, and values that share one.
     for number in 0..12 {
         let key = format!("page.r{number}");
-        let bytes = [200, 9_000, 700_000][number % 3];
+        let bytes = sizes[number % 3];
         let mut revision = Revision::NONE;
         for version in 0..4 {
             let text = format!("Version{number}-{version};");

@@ -84,6 +84,8 @@ macro_rules! suites {
                 an_erase_leaves_what_is_current_and_what_is_of_another_key
                 a_log_trimmed_to_its_end_leaves_nothing_in_files
                 a_scrub_leaves_only_what_is_current
+                a_scrub_of_little_leaves_only_what_is_current
+                a_scrub_leaves_nothing_beside_the_note_of_a_purge
                 a_scrub_takes_nothing_that_is_put_meanwhile;
             restart:
                 what_was_acknowledged_is_there_after_a_crash

@@ -17,7 +17,7 @@ const FILES: [&str; 3] = ["parlor-log.redb", "parlor-store.redb", "parlor-values
 const RECORDS: u64 = 200;
 const VALUES: usize = 200;
 /// Damages of each file that are tried.
-const TRIES: u64 = 60;
+const TRIES: u64 = 30;
 
 #[tokio::test]
 async fn another_content_is_refused_by_name_and_left_alone() {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::faulty::Disk;
-use crate::fixture::{PP, in_time, read};
+use crate::fixture::{PP, in_time, put, read};
 
 const RUNS: u64 = 60;
 const CHANGES: usize = 60;
@@ -36,6 +36,22 @@ async fn what_was_acknowledged_is_there_after_a_loss_of_power_at_any_moment() {
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_was_erased_is_in_no_file_whatever_happens_then() {
+    for seed in 0..20 {
+        let disk = Disk::default();
+        let broker = Embedded::on(disk.folder()).unwrap();
+        let old = put(&broker, PP, "page.hall.1", "Iwasredacted", Revision::NONE).await;
+        put(&broker, PP, "page.hall.1", "nothing here", old).await;
+        broker.erase(PP, "page.hall.1", old).await.unwrap();
+        disk.lose_power_after(0);
+        put(&broker, PP, "page.hall.2", "another", Revision::NONE).await;
+        // Before anybody opens it.
+        let left = disk.after_loss(seed).unwrap();
+        assert!(!left.words().contains("Iwasredacted"), "seed {seed}");
+    }
 }
 
 /// One run; whether the power was lost before its end.
