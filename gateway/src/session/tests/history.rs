@@ -185,6 +185,13 @@ async fn a_reading_waits_for_the_join_before_it() {
         (&json!("joined"), &json!("history"))
     );
     assert_eq!(seqs_in(&heard[1]), [1]);
+    for frame in &heard {
+        assert_eq!(
+            frame["events"][0]["gen"], "gen1",
+            "the first event has the numbering"
+        );
+        assert_eq!(frame["events"][0].get("room"), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
