@@ -38,6 +38,8 @@ pub(crate) use tail::Tail;
 /// How long a confirmation by the log is good for: reads and refusals from an older state look at the
 /// log first (DESIGN section 5, Reads by an owner).
 const CONFIRMED_FOR: Duration = Duration::from_millis(500);
+/// An owner that has nothing to do looks this often whether it still is the owner.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Requests that waited longer are dropped: their gateway has retried.
 const STALE_AFTER: Duration = Duration::from_secs(1);
 /// How often values are put, and heads told every fourth time.
@@ -91,10 +93,16 @@ impl<B: Broker> Owner<B> {
             }
             if self.next_tick <= Instant::now() {
                 self.tick().await;
+                if !self.was_confirmed_within(LOOK_EVERY) {
+                    // Nobody asks an owner that has been replaced while it could not hear.
+                    self.catch_up(None).await?;
+                }
             }
             self.start_work();
             self.step().await?;
-            let is_idle = self.partition.is_idle() && self.inbox.is_empty();
+            // What waits for a load is woken by it; what finds no place, by whoever leaves one.
+            let is_idle =
+                self.partition.is_idle() && (self.inbox.is_empty() || !self.partition.has_room());
             if stop_by.is_some_and(|by| is_idle || by <= Instant::now()) {
                 return Ok(());
             }
@@ -108,7 +116,7 @@ impl<B: Broker> Owner<B> {
     async fn wait(&mut self) -> Result<(), End> {
         tokio::select! {
             () = self.shutdown.cancelled() => {}
-            open = self.inbox.fill() => if !open { return Err(End::Stopped) },
+            open = self.inbox.fill(), if self.inbox.has_room() => if !open { return Err(End::Stopped) },
             done = self.background.next() => self.done(done).await?,
             () = tokio::time::sleep_until(self.next_tick) => {}
         }
@@ -190,10 +198,11 @@ impl<B: Broker> Owner<B> {
 
     /// Whether what is folded was the end of the log a short while ago, and holds what readers have.
     fn is_confirmed(&self) -> bool {
-        let fresh = self
-            .confirmed_at
-            .is_some_and(|at| at.elapsed() <= CONFIRMED_FOR);
-        fresh && !self.partition.lacks_what_is_asked()
+        self.was_confirmed_within(CONFIRMED_FOR) && !self.partition.lacks_what_is_asked()
+    }
+
+    fn was_confirmed_within(&self, time: Duration) -> bool {
+        self.confirmed_at.is_some_and(|at| at.elapsed() <= time)
     }
 
     /// Answers, publishes, and keeps the directory true; the directory first, so that a listing after an
