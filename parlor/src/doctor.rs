@@ -1,5 +1,7 @@
 //! `parlor doctor …`: looks after stored data, beside or instead of a running installation.
 
+mod settle;
+
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
@@ -51,31 +53,53 @@ pub(crate) async fn run(command: DoctorCommand) -> Result<(), Failure> {
             Box::pin(nats.verify())
                 .await
                 .map_err(|error| Failure::Run(error.into()))?;
-            Box::pin(on(&nats, work)).await
+            let partitions = partitions(&nats).await?;
+            match work {
+                Work::Scrub => {
+                    let busy = Box::pin(settle::wait(&nats, &partitions)).await?;
+                    scrub(&nats, &partitions, &busy).await
+                }
+                Work::Restore => Box::pin(restore(&nats, &partitions)).await,
+            }
         }
         None => {
             let embedded: Embedded = open(args.embedded.data_dir).await?;
-            on(&embedded, work).await
+            let partitions = partitions(&embedded).await?;
+            match work {
+                Work::Scrub => {
+                    let busy = Box::pin(settle::serve_and_wait(&embedded, &partitions)).await?;
+                    scrub(&embedded, &partitions, &busy).await
+                }
+                Work::Restore => restore(&embedded, &partitions).await,
+            }
         }
     }
 }
 
-async fn on<B: Broker>(broker: &B, work: Work) -> Result<(), Failure> {
+async fn partitions<B: Broker>(broker: &B) -> Result<Vec<PartitionId>, Failure> {
     let installed = room_service::partitions_of(broker).await;
     let count = installed
         .map_err(anyhow::Error::from)?
         .context("there is no installation here: nothing was ever stored")?;
-    let partitions: Vec<_> = std::iter::once(PartitionId::Meta)
+    Ok(std::iter::once(PartitionId::Meta)
         .chain(count.rooms())
-        .collect();
-    match work {
-        Work::Scrub => scrub(broker, &partitions).await,
-        Work::Restore => restore(broker, &partitions).await,
-    }
+        .collect())
 }
 
-/// Scrubs every partition, one after the other.
-async fn scrub<B: Broker>(broker: &B, partitions: &[PartitionId]) -> Result<(), Failure> {
+/// Scrubs every partition, one after the other. The logs of those in `busy` hold records still.
+async fn scrub<B: Broker>(
+    broker: &B,
+    partitions: &[PartitionId],
+    busy: &[PartitionId],
+) -> Result<(), Failure> {
+    for pp in busy {
+        let words = format!(
+            "parlor: the log of partition {pp} is in use: what was said in the last minute may stay in \
+             its files; scrub again when it is quiet, with a room service running\n"
+        );
+        // Nothing is left to tell it to when stderr is gone.
+        let _ = io::stderr().lock().write_all(words.as_bytes());
+    }
     for pp in partitions {
         broker
             .scrub(*pp)

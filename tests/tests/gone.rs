@@ -1,0 +1,161 @@
+//! GONE: what was redacted is in no answer at once, and in no file once its page was put, the log
+//! trimmed, and, where dead copies may lie about, `parlor doctor scrub` has run.
+
+use std::{path::Path, process::Stdio};
+
+use broker::testing::NatsServer;
+use serde_json::json;
+use tests::{Browser, Parlor, eventually, process};
+
+/// A text that is nowhere by chance.
+fn secret(name: &str) -> String {
+    format!("{name}-{:016x}-secret", rand::random::<u64>())
+}
+
+/// Whether a file below the folder holds the text.
+fn holds(folder: &Path, text: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return holds(&path, text);
+        }
+        // A file may go while it is looked at; then it holds nothing.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    })
+}
+
+async fn gone(folder: &Path, text: &str, what: &str) {
+    eventually(what, || async { (!holds(folder, text)).then_some(()) }).await;
+}
+
+async fn redact(service: &Parlor, room: &str, seq: u64) {
+    let server = service.address("admin").await.to_string();
+    let output = process::command()
+        .args(["messages", "redact", room, &seq.to_string()])
+        .args(["--server", &server, "--output", "json"])
+        .output()
+        .await
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["name"], format!("rooms/{room}/messages/{seq}"));
+}
+
+/// Fills a page around the secret, so that it is put once, under its own key.
+async fn say_in_a_full_page(ann: &mut Browser, secret: &str) {
+    for n in 1..=64 {
+        let text = if n == 7 { secret } else { "x" };
+        ann.send("lobby", &format!("c{n}"), text).await;
+    }
+}
+
+/// Redacts it; everybody sees the deletion, and no answer holds the text.
+async fn redact_and_look(service: &Parlor, ann: &mut Browser, secret: &str) {
+    redact(service, "lobby", 7).await;
+    let deletion = ann
+        .find("the deletion", |frame| frame["kind"] == "delete")
+        .await;
+    assert_eq!(deletion["target"], 7);
+    assert_eq!(deletion["from"]["role"], "operator");
+    ann.say(json!({"op": "history", "id": 1, "room": "lobby", "around": 7, "limit": 20}))
+        .await;
+    let history = ann.expect("history").await;
+    assert!(!history.to_string().contains(secret), "{history}");
+    assert_eq!(history["events"][6]["deleted"], true, "{history}");
+    // The retry of what was redacted is the repeat that it is, whatever its body.
+    let ack = ann.send("lobby", "c7", "something else").await;
+    assert_eq!((&ack["seq"], &ack["dup"]), (&json!(7), &json!(true)));
+}
+
+#[tokio::test]
+async fn redacted_text_leaves_the_embedded_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let parlor = Parlor::serve(dir.path(), &["--limits", "off"]).await;
+    let mut ann = Browser::enter(parlor.address("http").await, "Ann", &["lobby"]).await;
+    let secret = secret("embedded");
+    say_in_a_full_page(&mut ann, &secret).await;
+    assert!(holds(dir.path(), &secret));
+    redact_and_look(&parlor, &mut ann, &secret).await;
+    gone(dir.path(), &secret, "the text leaves the folder").await;
+    parlor.terminate().await;
+    assert!(!holds(dir.path(), &secret));
+}
+
+#[tokio::test]
+async fn redacted_text_leaves_the_files_of_nats() {
+    let nats = NatsServer::start().await;
+    let service = Parlor::room_service(&nats.url(), &["--limits", "off"]);
+    let gateway = Parlor::gateway(&nats.url(), &["--limits", "off"]);
+    service.ready().await;
+    gateway.ready().await;
+    let mut ann = Browser::enter(gateway.address("http").await, "Ann", &["lobby"]).await;
+    let secret = secret("nats");
+    say_in_a_full_page(&mut ann, &secret).await;
+    assert!(holds(nats.store(), &secret));
+    redact_and_look(&service, &mut ann, &secret).await;
+    gone(nats.store(), &secret, "the text leaves the store").await;
+}
+
+#[tokio::test]
+async fn scrubbing_leaves_nothing_of_a_text_whose_page_was_put_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start().await;
+    let embedded = Parlor::serve(dir.path(), &["--limits", "off"]).await;
+    let service = Parlor::room_service(&nats.url(), &["--limits", "off"]);
+    let gateway = Parlor::gateway(&nats.url(), &["--limits", "off"]);
+    service.ready().await;
+    gateway.ready().await;
+    let secret = secret("often");
+    for (admin, http) in [(&embedded, &embedded), (&service, &gateway)] {
+        let mut ann = Browser::enter(http.address("http").await, "Ann", &["lobby"]).await;
+        // A message that is said again and again in other words: each put has one of them.
+        ann.send("lobby", "c", &secret).await;
+        for n in 0..40 {
+            let text = format!("{secret} {n}");
+            let frame = json!({
+                "op": "edit", "room": "lobby", "cid": format!("e{n}"), "target": 1, "text": text,
+            });
+            ann.say(frame).await;
+            let cid = format!("e{n}");
+            let ack = ann
+                .find("an ack", |f| f["op"] == "ack" && f["cid"] == cid)
+                .await;
+            assert!(ack["seq"].is_u64());
+        }
+        redact(admin, "lobby", 1).await;
+    }
+    // The folder has one user: the service ends first. Beside NATS it may go on.
+    embedded.terminate().await;
+    let folder = dir.path().to_str().unwrap();
+    for at in [["--data-dir", folder], ["--nats", &nats.url()]] {
+        let output = process::command()
+            .args(["doctor", "scrub"])
+            .args(at)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words}");
+        assert_eq!(output.stdout, b"scrubbed 5 partitions\n");
+    }
+    assert!(!holds(dir.path(), &secret), "the folder still holds it");
+    gone(nats.store(), &secret, "the text leaves the store").await;
+    let parlor = Parlor::serve(dir.path(), &[]).await;
+    let http = [parlor.address("http").await, gateway.address("http").await];
+    for http in http {
+        let mut bo = Browser::connect(http).await;
+        bo.say(json!({"op": "hello", "rooms": {"lobby": null}}))
+            .await;
+        let joined = bo.expect("joined").await;
+        assert_eq!(joined["head"], 42, "{joined}");
+        assert!(!joined.to_string().contains(&secret));
+    }
+}
