@@ -110,10 +110,12 @@ impl Browser {
 
     /// Sends a frame; `false` when the socket is gone.
     pub async fn try_say(&mut self, frame: Value) -> bool {
-        self.socket
-            .send(Message::text(frame.to_string()))
-            .await
-            .is_ok()
+        self.try_say_raw(Message::text(frame.to_string())).await
+    }
+
+    /// Sends a frame as it is; `false` when the socket is gone.
+    pub async fn try_say_raw(&mut self, message: Message) -> bool {
+        self.socket.send(message).await.is_ok()
     }
 
     /// Sends a message and awaits its `ack` or `error`.

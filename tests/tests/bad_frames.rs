@@ -82,6 +82,16 @@ async fn an_op_before_hello_closes_4001() {
     let mut browser = Browser::connect(gateway).await;
     browser.say(json!({"op": "join", "room": "lobby"})).await;
     assert_eq!(browser.closed().await, 4001);
+    for raw in [
+        r#"{"op":"ping"}"#,
+        r#"{"op":"join"}"#,
+        r#"{"op":"send","room":"a"}"#,
+        r#"{"op":"wave"}"#,
+    ] {
+        let mut browser = Browser::connect(gateway).await;
+        browser.say_raw(Message::text(raw)).await;
+        assert_eq!(browser.closed().await, 4001, "{raw}");
+    }
 }
 
 #[tokio::test]
@@ -155,7 +165,49 @@ async fn cids_are_checked() {
             "{cid:?}"
         );
     }
+    for cid in ["7", "null", "{}", "[\"c\"]"] {
+        let frame = format!(r#"{{"op":"send","room":"lobby","cid":{cid},"text":"hi"}}"#);
+        let refused = error(&mut browser, &frame).await;
+        assert_eq!(refused["code"], "CID_INVALID", "{cid}");
+        assert_eq!(
+            refused.get("cid"),
+            None,
+            "what is no string is not repeated"
+        );
+    }
     assert_eq!(browser.send("lobby", &"x".repeat(36), "hi").await["seq"], 1);
+}
+
+/// Whatever comes with or after a frame that closes the socket is as if it had never been sent.
+#[tokio::test]
+async fn what_closes_a_socket_stores_nothing() {
+    let (_dir, _parlor, gateway) = running().await;
+    let send = json!({"op": "send", "room": "lobby", "cid": "c", "text": "hi"}).to_string();
+    let large = json!({"op": "send", "room": "lobby", "cid": "c", "text": "hi",
+        "pad": "x".repeat(16_384)})
+    .to_string();
+    let mut broken = send.clone().into_bytes();
+    broken[10] = 0xff;
+    let broken = Frame::message(broken, OpCode::Data(Data::Text), true);
+    let malformed = vec![Message::text("[]"); 10];
+    for (bad, code) in [
+        (vec![Message::Frame(broken)], 1007),
+        (vec![Message::text(large)], 1009),
+        (malformed, 4002),
+    ] {
+        let mut browser = Browser::enter(gateway, "Ann", &["lobby"]).await;
+        for message in bad.into_iter().chain([Message::text(send.clone())]) {
+            browser.try_say_raw(message).await;
+        }
+        assert_eq!(browser.closed().await, code);
+    }
+    let mut early = Browser::connect(gateway).await;
+    for _ in 0..2 {
+        early.try_say_raw(Message::text(send.clone())).await;
+    }
+    assert_eq!(early.closed().await, 4001);
+    let mut browser = Browser::enter(gateway, "Ann", &["lobby"]).await;
+    assert_eq!(browser.send("lobby", "first", "hi").await["seq"], 1);
 }
 
 #[tokio::test]

@@ -71,12 +71,18 @@ async fn pages_are_served_for_odd_names_and_the_root_leads_to_them() {
     }
     let unslashed = ask(gateway, &get("/chat/%E5%AE%A4", "")).await;
     assert!(unslashed.contains("/chat/%E5%AE%A4/"), "{unslashed}");
-    for path in ["/chat/%ff%fe/", "/chat/%zz/", "/chat/a/b/c", "/nothing"] {
+    for (path, expected) in [
+        ("/chat/%ff%fe/", "400"),
+        // No escape: the name is what it says.
+        ("/chat/%zz/", "200"),
+        ("/chat//", "404"),
+        ("/chat/a/b/c", "404"),
+        ("/nothing", "404"),
+        ("/ws/chat/", "426"),
+        ("/ws/chat/lobby/", "426"),
+    ] {
         let page = ask(gateway, &get(path, "")).await;
-        assert!(
-            matches!(status(&page), "200" | "400" | "404"),
-            "{path}: {page}"
-        );
+        assert_eq!(status(&page), expected, "{path}: {page}");
     }
 }
 
@@ -155,5 +161,7 @@ async fn heads_are_bounded_in_bytes_and_in_time() {
     )
     .await;
     assert!(matches!(status(&slow), "closed" | "408"), "{slow}");
-    assert!(started.elapsed().as_secs() >= 3, "{:?}", started.elapsed());
+    let took = started.elapsed().as_secs();
+    // After 5 s, with room for a busy machine.
+    assert!((3..=15).contains(&took), "{took} s");
 }
