@@ -113,7 +113,8 @@ async fn drop_blocks(nats: &Nats, pp: PartitionId, behind: u64) -> Result<(), St
             "message {first} of stream {stream} is still there: scrub again"
         )));
     }
-    // Nothing is before the first one, whatever has come since; but the blocks are.
+    // Nothing is before the first one, whatever has come since; but empty blocks may be, which a server keeps
+    // for what they note of other blocks.
     let what = json!({"seq": first});
     jetstream.purge(&stream, &what).await.map_err(unavailable)?;
     Ok(())

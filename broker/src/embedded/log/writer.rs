@@ -27,7 +27,7 @@ use crate::{
 /// At least this long from one rewriting to the next …
 const REWRITE_EVERY: Duration = Duration::from_secs(10);
 /// … and this many times as long as it took: appends wait meanwhile.
-const REWRITE_SHARE: u32 = 100;
+const REWRITE_SHARE: u32 = 200;
 
 /// The logs' changes.
 pub(super) struct LogWork {

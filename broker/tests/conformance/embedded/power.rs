@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use broker::{
-    Append, Log as _, Put, ReadError, Revision, Scan as _, Store as _, embedded::Embedded,
+    Append, Broker as _, Log as _, Put, ReadError, Revision, Scan as _, Store as _,
+    embedded::Embedded,
 };
 use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
@@ -80,7 +81,7 @@ async fn change(broker: &Embedded, stored: &mut Stored, turn: usize, random: &mu
     let last = stored.records.len() as u64;
     let text = format!("Text{turn};").repeat(random.random_range(1..2_000));
     let key = format!("room.r{}", random.random_range(0..5));
-    match random.random_range(0..10) {
+    match random.random_range(0..12) {
         0..4 => {
             let record = Bytes::from(text);
             let appended = broker.append(PP, last, record.clone()).await;
@@ -97,6 +98,7 @@ async fn change(broker: &Embedded, stored: &mut Stored, turn: usize, random: &mu
             stored.values.remove(&key);
         }
         6 => broker.erase(PP, &key, Revision::NONE).await.unwrap(),
+        7 => broker.scrub(PP).await.unwrap(),
         _ => {
             let found = broker.get(PP, &key).await.unwrap();
             let revision = found.map_or(Revision::NONE, |found| found.revision);

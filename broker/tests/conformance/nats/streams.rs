@@ -2,13 +2,16 @@
 
 use async_nats::jetstream::{self, stream};
 use broker::{
-    Append, Broker as _, Log as _, ProvisionError, Put, Revision, Store as _, testing::NatsServer,
+    Append, Broker as _, Log as _, ProvisionError, Put, Revision, Scan as _, Store as _,
+    testing::NatsServer,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::soon;
-use crate::fixture::{OTHER, PARTITIONS, PP, connect, fill, options, read};
+use crate::fixture::{
+    Fixture as _, OTHER, OnNats, PARTITIONS, PP, connect, fill, options, read, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_made_once_by_however_many() {
@@ -217,4 +220,37 @@ async fn a_full_store_refuses_until_there_is_space_again() {
         broker.append(PP, last, record).await,
         Append::Written(last + 1)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrub_that_a_kill_interrupts_loses_nothing_and_is_begun_again() {
+    let mut nats = OnNats::start().await;
+    let broker = nats.broker();
+    let value = |number: usize| Bytes::from(vec![u8::try_from(number).unwrap(); 60_000]);
+    for number in 0..200 {
+        let key = format!("page.hall.{number}");
+        let stored = broker.put(PP, &key, value(number), Revision::NONE).await;
+        assert!(matches!(stored, Put::Written(_)), "{stored:?}");
+    }
+    for _ in 0..3 {
+        let scrubbing = tokio::spawn({
+            let broker = broker.clone();
+            async move { broker.scrub(PP).await }
+        });
+        // The filler is there, and the values are being put again.
+        until(|| async { broker.get(PP, "scrub").await.ok().flatten().map(drop) }).await;
+        nats.server.kill().await;
+        // It may have been done a moment before.
+        let _ = scrubbing.await.unwrap();
+        nats.server.restart().await;
+        until(|| async { broker.last(PP).await.ok() }).await;
+        let found = broker.scan(PP, "").all().await.unwrap();
+        assert_eq!(found.len(), 200);
+        for (key, found) in found {
+            let number = key.rsplit('.').next().unwrap().parse().unwrap();
+            assert!(found.bytes == value(number), "{key} is another value");
+        }
+    }
+    broker.scrub(PP).await.unwrap();
+    assert_eq!(broker.get(PP, "scrub").await.unwrap(), None);
 }
