@@ -1,14 +1,18 @@
-//! The NATS configuration that the manifests mount: one exchange under its permissions, and wrong
-//! credentials.
+//! The NATS configurations that the manifests mount: exchanges under their permissions, with one server and
+//! with three, and wrong credentials.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use broker::testing::NatsServer;
 use tests::{Browser, Parlor};
 
 const GATEWAY: &str = "gatewaysecretofthetest";
 const ROOM_SERVICE: &str = "roomservicesecretofthetest";
+const ROUTE: &str = "routesecretofthetest";
 
 fn configuration() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats/nats.conf")
@@ -53,13 +57,81 @@ async fn two_gateways_and_a_room_service_need_no_more_than_they_are_allowed() {
         assert_eq!(browser.events("室", 1).await[0]["text"], "hi");
         assert_eq!(browser.expect("user").await["nick"], "Anna");
     }
-    for process in gateways.iter().chain([&service]) {
-        let denied = process
-            .stderr()
-            .into_iter()
-            .find(|line| line.contains("ermissions"));
-        assert_eq!(denied, None);
+    nothing_denied(gateways.iter().chain([&service]));
+}
+
+fn nothing_denied<'a>(processes: impl Iterator<Item = &'a Parlor>) {
+    for process in processes {
+        let mut lines = process.stderr().into_iter();
+        assert_eq!(lines.find(|line| line.contains("ermissions")), None);
     }
+}
+
+/// Three servers of the cluster's configuration, and the address of all.
+async fn cluster(dir: &Path) -> (Vec<NatsServer>, String) {
+    let listeners: Vec<_> = (0..3)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let routes = listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap());
+    let routes: Vec<_> = routes.map(|address| address.to_string()).collect();
+    drop(listeners);
+    let url = |peer: &String| format!("\"nats-route://route:{ROUTE}@{peer}\"");
+    let peers = routes.iter().map(url).collect::<Vec<_>>().join(", ");
+    // Includes go by the folder of who includes.
+    let up = "../".repeat(dir.components().count());
+    let file = configuration().canonicalize().unwrap();
+    let file = file.with_file_name("cluster.conf");
+    let mut servers = Vec::new();
+    for (n, route) in routes.iter().enumerate() {
+        let config = dir.join(format!("{n}.conf"));
+        let text = format!("server_name: n{n}\ninclude {up}{}\n", file.display());
+        std::fs::write(&config, text).unwrap();
+        let env = [
+            ("GATEWAY_PASSWORD", GATEWAY),
+            ("ROOM_SERVICE_PASSWORD", ROOM_SERVICE),
+            ("ROUTE_PASSWORD", ROUTE),
+            ("ROUTES", &format!("[{peers}]")),
+            ("CLUSTER_LISTEN", route),
+        ];
+        servers.push(NatsServer::start_with(&config, &env).await);
+    }
+    let urls: Vec<_> = servers.iter().map(NatsServer::url).collect();
+    (servers, urls.join(","))
+}
+
+#[tokio::test]
+async fn three_room_services_share_three_servers_and_stand_the_loss_of_one_of_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut servers, url) = cluster(dir.path()).await;
+    let of_service = credentials(dir.path(), "room-service", ROOM_SERVICE);
+    let of_gateway = credentials(dir.path(), "gateway", GATEWAY);
+    let replicated = ["--nats-replicas", "3", "--nats-creds", &of_service];
+    let mut services: Vec<_> = (0..3)
+        .map(|_| Parlor::room_service(&url, &replicated))
+        .collect();
+    let gateways = [(); 2].map(|()| Parlor::gateway(&url, &["--nats-creds", &of_gateway]));
+    for process in services.iter().chain(&gateways) {
+        process.ready().await;
+    }
+    let rooms: Vec<_> = (0..8).map(|n| format!("room-{n}")).collect();
+    let rooms: Vec<_> = rooms.iter().map(String::as_str).collect();
+    let mut ann = Browser::enter(gateways[0].address("http").await, "Ann", &rooms).await;
+    let mut bo = Browser::enter(gateways[1].address("http").await, "Bo", &rooms).await;
+    let mut everywhere = async |seq: u64| {
+        for room in &rooms {
+            let answer = ann.send(room, &format!("c{seq}"), "hi").await;
+            assert_eq!(answer["seq"], seq, "{answer}");
+            assert_eq!(bo.events(room, 1).await[0]["seq"], seq);
+        }
+    };
+    everywhere(1).await;
+    services.remove(0).kill().await;
+    everywhere(2).await;
+    servers[0].kill().await;
+    everywhere(3).await;
+    nothing_denied(services.iter().chain(&gateways));
 }
 
 #[tokio::test]
