@@ -158,6 +158,12 @@ impl Placement {
     }
 
     fn decide_to_own(&mut self, pp: PartitionId, now: Duration) {
+        let is_away = self.partitions.get(&pp).is_some_and(|p| p.log.is_away());
+        if is_away && self.may_claim(now) {
+            // Whoever has no log claims nothing, so none is asked for what it has: when a log was away
+            // from everybody, each must see by itself that it is back.
+            self.look(pp, now);
+        }
         let wish = self.wish(pp, now);
         let moves = self.partitions.values();
         let moves = moves.filter(|partition| partition.asked.is_open).count();

@@ -23,6 +23,8 @@ enum Health {
     Frozen,
     /// Its logs do not answer it.
     NoLog,
+    /// Its connection to the broker is gone.
+    Cut,
 }
 
 struct Replica {
@@ -48,7 +50,8 @@ struct World {
     released: usize,
     /// No log answers anybody.
     logs_away: bool,
-    connected: bool,
+    /// Releases that were refused.
+    refused: usize,
     owned_by_two: usize,
 }
 
@@ -69,7 +72,7 @@ impl World {
             epochs: BTreeMap::new(),
             released: 0,
             logs_away: false,
-            connected: true,
+            refused: 0,
             owned_by_two: 0,
         }
     }
@@ -135,11 +138,11 @@ impl World {
             self.now_ms += 10;
             let names: Vec<_> = self.replicas.keys().cloned().collect();
             for (at, name) in names.iter().enumerate() {
-                let runs = self.is(name, Health::Well) || self.is(name, Health::NoLog);
+                let runs = !self.is(name, Health::Killed) && !self.is(name, Health::Frozen);
                 // Nobody's ticks fall together.
                 let due = (self.now_ms / 10 + 2 * at as u64).is_multiple_of(5);
                 if runs && due {
-                    let connected = self.connected;
+                    let connected = !self.is(name, Health::Cut);
                     self.feed(name, Input::Tick { connected });
                 }
                 self.end_stopped(name);
@@ -182,7 +185,8 @@ impl World {
         match replica.health {
             Health::Killed => return,
             Health::Frozen => return replica.unread.push(input),
-            Health::Well | Health::NoLog => {}
+            Health::Cut if matches!(input, Input::Heard(_) | Input::ReleaseAsked { .. }) => return,
+            Health::Well | Health::NoLog | Health::Cut => {}
         }
         let effects = replica.placement.handle(input, now);
         for effect in effects {
@@ -225,6 +229,7 @@ impl World {
                 let (of, pp) = (process(parts[1]), parts[2].parse().unwrap());
                 let released = refused.is_none();
                 self.released += usize::from(released);
+                self.refused += usize::from(!released);
                 let answered = Input::ReleaseAnswered { pp, of, released };
                 self.feed(&process(parts[0]), answered);
             }
@@ -268,7 +273,7 @@ impl World {
                 return self.feed(from, answered);
             }
             Some(Health::Frozen) => Silence::Timeout,
-            Some(Health::Killed) | None => Silence::NoResponder,
+            Some(Health::Killed | Health::Cut) | None => Silence::NoResponder,
         };
         let why = Some(why);
         self.feed(

@@ -49,7 +49,7 @@ fn between_two_whose_clocks_never_agreed_nothing_moves() {
     world.replica("b.0b").clock_ms = -HOUR;
     world.run(5_000);
     assert_eq!(world.owned_by("a.0a"), partitions().len());
-    assert_eq!(world.released, 0);
+    assert_eq!((world.released, world.refused), (0, 0));
     // What is left without an owner is claimed all the same.
     world.set("a.0a", Health::Killed);
     world.run(1_000);
@@ -75,4 +75,18 @@ fn two_processes_with_one_replica_id_the_later_one_owns_nothing_and_says_why() {
     world.run(2_000);
     assert!(world.owned_by("a.01") > 5);
     assert_eq!(missing(&mut world, "a.01"), None);
+}
+
+#[test]
+fn the_later_of_two_with_one_replica_id_gives_up_what_it_has_when_the_first_one_wakes() {
+    let mut world = World::settled(&["a.0a", "b.0b"]);
+    let share = world.owned_by("a.0a");
+    world.set("a.0a", Health::Frozen);
+    world.start("a.01");
+    world.run(5_000);
+    assert_eq!(world.owned_by("a.01"), share, "as after a restart");
+    world.set("a.0a", Health::Well);
+    world.run(3_000);
+    assert_eq!(world.owned_by("a.01"), 0);
+    assert!(world.is_all_owned());
 }

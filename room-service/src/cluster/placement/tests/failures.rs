@@ -147,18 +147,25 @@ fn a_claimer_without_log_leaves_the_dead_ones_partitions_to_one_that_has_it() {
     let mut world = World::settled(&["a.0a", "b.0b", "c.0c"]);
     world.set("a.0a", Health::NoLog);
     world.set("b.0b", Health::Killed);
+    let claims = world.replica("a.0a").claims;
     world.run(8_000);
     assert!(world.is_all_owned());
     assert_eq!(world.owned_by("c.0c"), partitions().len());
+    assert_eq!(world.replica("a.0a").claims, claims);
 }
 
 #[test]
-fn when_the_broker_was_away_nothing_has_moved() {
+fn when_the_broker_was_away_nothing_has_moved_though_some_come_back_before_others() {
     let mut world = World::settled(&["a.0a", "b.0b", "c.0c"]);
     let epochs = world.epochs.clone();
-    world.connected = false;
+    for name in ["a.0a", "b.0b", "c.0c"] {
+        world.set(name, Health::Cut);
+    }
     world.run(5_000);
-    world.connected = true;
+    for name in ["a.0a", "b.0b", "c.0c"] {
+        world.set(name, Health::Well);
+        world.run(900);
+    }
     world.run(6_000);
     assert_eq!(world.epochs, epochs);
 }
@@ -185,4 +192,20 @@ fn a_partition_that_this_version_cannot_fold_is_owned_by_one_that_can() {
     world.run(300);
     let words = missing(&world, &owner).unwrap();
     assert_eq!(words, "partition 0 cannot be owned: a record is newer");
+}
+
+#[test]
+fn a_log_that_was_away_from_everybody_is_claimed_from_when_it_is_back() {
+    let mut world = World::settled(&["a.0a", "b.0b", "c.0c"]);
+    world.logs_away = true;
+    for name in ["a.0a", "b.0b"] {
+        world.set(name, Health::Killed);
+    }
+    world.run(5_000);
+    // The last one has looked, and knows that it has no log.
+    world.start("d.0d");
+    world.run(5_000);
+    world.logs_away = false;
+    world.run(10_000);
+    world.assert_placed();
 }

@@ -149,6 +149,35 @@ fn an_owner_of_an_older_version_is_asked_nothing_it_would_have_to_know() {
 }
 
 #[test]
+fn an_announcement_from_before_a_release_does_not_undo_it() {
+    let mut world = World::settled(&["a.0a"]);
+    let before = world.replica("a.0a").placement.all_owned(Duration::ZERO);
+    world.start("b.0b");
+    world.run_until(5_000, World::is_placed).unwrap();
+    let (pp, heir) = (PartitionId::Meta, process("c.0c"));
+    let mut late = Placement::new(heir, 0, false);
+    let at = |ms| Moment {
+        mono: Duration::from_millis(ms),
+        unix_ms: EPOCH_MS + ms,
+    };
+    let mut announced = Announced {
+        process: process("a.0a"),
+        answers_pings: true,
+        left: false,
+        profile: Profile::default(),
+        owned: before,
+    };
+    late.handle(Input::Begin(partitions()), at(0));
+    late.handle(Input::Heard(announced.clone()), at(1_000));
+    let (of, released) = (process("a.0a"), true);
+    late.handle(Input::ReleaseAnswered { pp, of, released }, at(1_001));
+    announced.owned.retain(|owned| owned.pp == pp);
+    let effects = late.handle(Input::Heard(announced), at(1_002));
+    let looked = late.handle(Input::Looked { pp, answers: true }, at(1_003));
+    assert!(effects.contains(&Effect::Look(pp)) || looked.contains(&Effect::Claim(pp)));
+}
+
+#[test]
 fn a_partition_is_claimed_by_the_winner_alone() {
     let world = World::settled(&["a.0a", "b.0b", "c.0c"]);
     let claims: usize = world.replicas.values().map(|replica| replica.claims).sum();
