@@ -47,6 +47,8 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     waker: AtomicWaker,
     drained: Notify,
+    /// Feeds are behind that were not when the refill last looked.
+    behind: Notify,
 }
 
 /// What became of events.
@@ -56,7 +58,9 @@ pub(crate) struct Fed {
     pub(crate) queued: u64,
     /// What waited was dropped.
     pub(crate) has_overflown: bool,
-    /// Feeds are behind, and whoever gets this has to start the refill.
+    /// Feeds are behind now that were not …
+    is_behind: bool,
+    /// … and whoever gets this has to start the refill.
     pub(crate) starts_refill: bool,
 }
 
@@ -88,7 +92,14 @@ impl Outbox {
 
     /// Ends a feed, and drops what is queued of it.
     pub(crate) fn shut(&self, feed: FeedId) {
-        self.state.lock().shut(feed);
+        let mut state = self.state.lock();
+        let was_low = state.is_low();
+        state.shut(feed);
+        let now_low = state.is_low();
+        drop(state);
+        if now_low && !was_low {
+            self.drained.notify_waiters();
+        }
     }
 
     /// Queues events as they happen, unless their feed is behind. They are in order, with what has to be
@@ -103,6 +114,9 @@ impl Outbox {
         drop(state);
         if fed.queued > 0 || fed.has_overflown {
             self.waker.wake();
+        }
+        if fed.is_behind && !fed.starts_refill {
+            self.behind.notify_one();
         }
         fed
     }
@@ -128,9 +142,19 @@ impl Outbox {
         is_filled
     }
 
-    /// Whether feeds are behind and nobody fills them yet: whoever gets `true` has to.
+    /// Whether feeds are behind and nobody fills them yet: whoever gets `true` has to. Who fills others
+    /// already is told.
     pub(crate) fn starts_refill(&self) -> bool {
-        self.state.lock().feeds.starts_refill()
+        let starts = self.state.lock().feeds.starts_refill();
+        if !starts {
+            self.behind.notify_one();
+        }
+        starts
+    }
+
+    /// Waits until feeds may be behind that were not before. Cancel-safe.
+    pub(crate) async fn more_behind(&self) {
+        self.behind.notified().await;
     }
 
     /// A feed that is behind and that nobody fills, for whoever asks to fill.

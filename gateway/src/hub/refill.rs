@@ -35,8 +35,15 @@ async fn run<B: Bus>(shared: Arc<Shared<B>>, session: Arc<Session>) {
         {
             under_way.push(one(&shared, &session, behind));
         }
-        if under_way.next().await.is_none() && session.outbox.ends_refill() {
-            return;
+        if under_way.is_empty() {
+            if session.outbox.ends_refill() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            _ = under_way.next() => {}
+            () = session.outbox.more_behind() => {}
         }
     }
 }

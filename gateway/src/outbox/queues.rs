@@ -102,7 +102,8 @@ impl State {
             fed.queued = 0;
             self.drop_events();
         }
-        if fed.has_overflown || is_behind {
+        fed.is_behind = fed.has_overflown || is_behind;
+        if fed.is_behind {
             fed.starts_refill = self.feeds.starts_refill();
         }
         fed

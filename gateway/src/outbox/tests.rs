@@ -173,6 +173,31 @@ async fn history_waits_until_the_socket_has_taken_some() {
 }
 
 #[tokio::test]
+async fn a_shut_feed_makes_room_for_others() {
+    let outbox = Outbox::default();
+    let feed = outbox.open(Weak::new(), 0);
+    assert!(outbox.fill(feed, 0, [text(&"x".repeat(LOW_BYTES + 1))], 1, true));
+    let wait = outbox.wait_low();
+    tokio::pin!(wait);
+    assert!(futures_util::poll!(wait.as_mut()).is_pending());
+    outbox.shut(feed);
+    wait.await;
+}
+
+#[tokio::test]
+async fn who_fills_others_is_told_of_feeds_that_fall_behind() {
+    let outbox = Outbox::default();
+    let feed = live(&outbox, 0);
+    outbox.open(Weak::new(), 0);
+    assert!(outbox.starts_refill());
+    assert!(!say(&outbox, feed, [9]).starts_refill);
+    outbox.more_behind().await;
+    outbox.open(Weak::new(), 0);
+    assert!(!outbox.starts_refill());
+    outbox.more_behind().await;
+}
+
+#[tokio::test]
 async fn a_socket_that_takes_nothing_is_not_filled_up() {
     let outbox = Outbox::default();
     let feed = live(&outbox, 0);

@@ -146,6 +146,42 @@ async fn a_close_ends_the_refill() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_whose_owner_is_away_holds_up_no_other() {
+    let (core, owner) = core_with_owner().await;
+    let slow = session(1, Form::V1);
+    let rooms = ["lobby".to_owned(), "other".to_owned()];
+    for room in &rooms {
+        let room = RoomId::parse(room).unwrap();
+        let wish = Join { room, ..wish(None) };
+        join(&core.shared, &slow, wish).await.unwrap();
+    }
+    taken(&slow);
+    for _ in 0..2_000 {
+        owner.say("lobby", "x").await;
+        settle().await;
+    }
+    owner.shut();
+    let seen = *owner.seen.borrow();
+    assert!(taken(&slow).is_empty());
+    owner.has_seen(seen + 1).await;
+    for _ in 0..300 {
+        owner.say("other", "x").await;
+        settle().await;
+    }
+    let mut had = vec![0; rooms.len()];
+    while read_rooms(&slow, &rooms, &mut had) || had[1] == 0 {
+        settle().await;
+    }
+    assert_eq!(had, [0, 300]);
+    owner.open();
+    settle().await;
+    while read_rooms(&slow, &rooms, &mut had) {
+        settle().await;
+    }
+    assert_eq!(had, [2_000, 300]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_rooms_of_large_messages_hold_little_for_a_slow_socket() {
     let (core, owner) = core_with_owner().await;
     let slow = session(1, Form::V1);
