@@ -1,6 +1,10 @@
 //! History at any depth and gaps, through the whole, on either broker.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::large_stack_frames,
+    reason = "a test may panic, and have many values at hand"
+)]
 
 use serde_json::{Value, json};
 use tests::{Browser, Installation};

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { checkRoomName, roomFromPath, roomPath } from '../client/room-name.js';
 
 test('names the server takes pass, others are told apart', () => {
-  for (const name of ['general', 'General', '聊天室', 'release-7', 'a_b', 'café', '字'.repeat(64), 'ＡＢＣ']) {
+  for (const name of ['general', 'General', '聊天室', 'release-7', 'a_b', '二〇二六', 'café', '字'.repeat(64), 'ＡＢＣ']) {
     assert.equal(checkRoomName(name), 'ok', name);
   }
   for (const name of ['', '  ', '\t']) assert.equal(checkRoomName(name), 'empty', JSON.stringify(name));

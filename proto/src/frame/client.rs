@@ -198,7 +198,7 @@ pub struct Rejected {
 ///
 /// # Errors
 /// [`Rejected`].
-pub fn parse(text: &str) -> Result<(ClientFrame, Echo), Rejected> {
+pub fn parse(text: &str) -> Result<(ClientFrame, Echo), Box<Rejected>> {
     let object = match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return Err(malformed("expected a JSON object with an `op`")),
@@ -214,15 +214,15 @@ pub fn parse(text: &str) -> Result<(ClientFrame, Echo), Rejected> {
 }
 
 /// A message that was not text.
-pub fn binary() -> Rejected {
+pub fn binary() -> Box<Rejected> {
     malformed("expected a text frame, got a binary one")
 }
 
-fn malformed(why: impl Into<String>) -> Rejected {
+fn malformed(why: impl Into<String>) -> Box<Rejected> {
     About::default().reject(Code::Malformed, why)
 }
 
-fn unreadable(text: &str, error: &serde_json::Error) -> Rejected {
+fn unreadable(text: &str, error: &serde_json::Error) -> Box<Rejected> {
     // JavaScript's JSON.stringify writes half of a surrogate pair as an escape that no Unicode text
     // holds. The frame is refused, but its sender should learn which one it was.
     let mended = surrogates::replace_lone(text)
@@ -270,13 +270,13 @@ impl About {
         }
     }
 
-    fn reject(self, code: Code, why: impl Into<String>) -> Rejected {
-        Rejected {
+    fn reject(self, code: Code, why: impl Into<String>) -> Box<Rejected> {
+        Box::new(Rejected {
             code,
             why: why.into(),
             echo: self.echo,
             op: self.op,
-        }
+        })
     }
 }
 

@@ -221,14 +221,14 @@ async fn a_cursor_gets_what_it_lacks_or_is_told_of_the_gap() {
     let none = Value::Null;
     let reset = json!({"reset": true});
     let cases = [
-        (json!(null), 551..=600, none.clone()),
-        (json!("gen1.100"), 101..=600, none.clone()),
-        (json!("gen1.99"), 551..=600, json!({"from": 100, "to": 550})),
-        (json!(599), 600..=600, none.clone()),
-        (json!(600), 601..=600, none.clone()),
-        (json!(601), 551..=600, reset.clone()),
-        (json!("other.10"), 551..=600, reset),
-        (json!("other.0"), 551..=600, json!({"from": 1, "to": 550})),
+        (json!(null), 551..601, none.clone()),
+        (json!("gen1.100"), 101..601, none.clone()),
+        (json!("gen1.99"), 551..601, json!({"from": 100, "to": 550})),
+        (json!(599), 600..601, none.clone()),
+        (json!(600), 601..601, none.clone()),
+        (json!(601), 551..601, reset.clone()),
+        (json!("other.10"), 551..601, reset),
+        (json!("other.0"), 551..601, json!({"from": 1, "to": 550})),
     ];
     for (id, (after, seqs, gap)) in (1..).zip(cases) {
         let mut ann = Browser::greeted(&core, id);

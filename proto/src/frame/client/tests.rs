@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn rejected(text: &str) -> Rejected {
+fn rejected(text: &str) -> Box<Rejected> {
     match parse(text) {
         Err(rejected) => rejected,
         Ok(frame) => panic!("{text} was taken as {frame:?}"),
