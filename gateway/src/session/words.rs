@@ -42,7 +42,10 @@ fn words(code: Code) -> (&'static str, &'static str) {
         Code::CidExpired => ("the message may have been sent", "消息可能已经发送"),
         Code::TextEmpty => ("the message is empty", "消息为空"),
         Code::TextTooLong => ("the message is too long", "消息太长"),
-        Code::TextInvalid => ("the message has control characters", "消息中含有控制字符"),
+        Code::TextInvalid => (
+            "this has characters that cannot be sent",
+            "其中含有不能发送的字符",
+        ),
         Code::TargetUnknown => ("there is no such message", "没有这条消息"),
         Code::NotYours => ("the message is somebody else's", "这不是您的消息"),
         Code::EditTooLate => ("the message can no longer be changed", "消息已不能修改"),
