@@ -142,6 +142,22 @@ impl NatsServer {
     /// When it does not run.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
+        // A signal takes its time; until then it answers.
+        while !self.is_stopped() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether every thread of it is stopped, as the kernel tells (proc(5), `stat`).
+    fn is_stopped(&self) -> bool {
+        let pid = self.pid().expect("a running nats-server");
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+        tasks.flatten().all(|task| {
+            // A thread that has ended meanwhile answers nobody.
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+            state.is_empty() || state.starts_with('T')
+        })
     }
 
     /// SIGCONT: goes on where it was paused, with all that has arrived meanwhile.

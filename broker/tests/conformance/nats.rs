@@ -48,6 +48,14 @@ async fn a_restart_of_the_server_is_a_loss_that_shows() {
         nats.server.kill().await;
         assert_lost(&mut heard).await;
         until(|| async { (!broker.is_connected() && !another.is_connected()).then_some(()) }).await;
+        // Each of its connections notices by itself.
+        until(|| async {
+            let asked = broker.request("parlor.who.0", Bytes::new(), None, SOON / 50);
+            let published = broker.publish("parlor.own", Bytes::new(), None);
+            let asked = matches!(asked.await, Err(RequestError::Unavailable(_)));
+            (asked && published.await.is_err()).then_some(())
+        })
+        .await;
         assert_all_unavailable(&broker).await;
         nats.server.restart().await;
         assert_heard_after_loss(&mut heard, &broker, &another).await;
