@@ -11,11 +11,15 @@ use nix::sys::signal::Signal;
 use prost::Message as _;
 use proto::{PartitionCount, PartitionId, RoomId, bus::v1::Announcement, subject::Subjects};
 use tests::{Parlor, eventually};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::spy::Spy;
 
 /// How long an owner has to say that it is one.
 const WHO_WITHIN: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// These tests measure, so they run one after the other.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A running installation with four partitions.
 pub(crate) struct Installation {
@@ -24,6 +28,7 @@ pub(crate) struct Installation {
     bus: Nats,
     _gateways: Vec<Parlor>,
     nats: NatsServer,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// The partitions of rooms.
@@ -34,6 +39,7 @@ pub(crate) fn count() -> PartitionCount {
 impl Installation {
     /// Starts it with room services of these replica ids, and waits until each owns its share.
     pub(crate) async fn start(names: &[&str]) -> Self {
+        let turn = TURN.lock().await;
         let nats = NatsServer::start().await;
         let started = [0, 1].map(|_| Parlor::gateway(&nats.url(), &["--limits", "off"]));
         let options = Options {
@@ -50,6 +56,7 @@ impl Installation {
             bus,
             _gateways: Vec::new(),
             nats,
+            _turn: turn,
         };
         for name in names {
             installation.add(name).await;
@@ -70,10 +77,15 @@ impl Installation {
 
     /// Starts one more room service.
     pub(crate) async fn add(&mut self, name: &str) {
-        let args = ["--limits", "off", "--replica-id", name];
-        let service = Parlor::room_service(&self.nats.url(), &args);
+        let service = self.service(name);
         service.ready().await;
         self.services.insert(name.to_owned(), service);
+    }
+
+    /// A room service of this replica id, not awaited.
+    pub(crate) fn service(&self, name: &str) -> Parlor {
+        let args = ["--limits", "off", "--replica-id", name];
+        Parlor::room_service(&self.nats.url(), &args)
     }
 
     /// The replica ids of the owners; `None` while a partition has none.
@@ -103,7 +115,8 @@ impl Installation {
         self.services.keys().max_by_key(owned).unwrap().clone()
     }
 
-    async fn owned_by(&self, name: &str) -> Vec<(PartitionId, u64)> {
+    /// The partitions that a replica owns, and under which epochs.
+    pub(crate) async fn owned_by(&self, name: &str) -> Vec<(PartitionId, u64)> {
         let mut owned = Vec::new();
         for pp in count().rooms() {
             let owner = eventually("the partition has an owner", || self.owner(pp)).await;

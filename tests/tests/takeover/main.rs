@@ -9,7 +9,7 @@ mod spy;
 
 use std::time::Duration;
 
-use tests::eventually;
+use tests::{eventually, http::get};
 use tokio::time::Instant;
 
 use installation::Installation;
@@ -22,9 +22,9 @@ const TAKEOVER: Duration = Duration::from_secs(1);
 /// A planned move may make a send wait this much longer.
 const MOVE: Duration = Duration::from_millis(100);
 /// How long sends are watched before a fault, to know what is usual on this machine.
-const USUAL: Duration = Duration::from_secs(3);
+const USUAL: Duration = Duration::from_secs(2);
 /// How long they are watched after one.
-const AFTER: Duration = Duration::from_secs(4);
+const AFTER: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn sends_to_a_killed_replicas_rooms_succeed_again_within_a_second() {
@@ -125,4 +125,25 @@ async fn a_replica_that_sleeps_past_its_death_and_wakes_changes_nothing() {
     assert_eq!(repeated, 0, "a request waited for the stopped owner again");
     assert!(asleep < 2 * TAKEOVER, "{asleep:?}");
     assert!(awake < TAKEOVER, "{awake:?}");
+}
+
+#[tokio::test]
+async fn the_later_of_two_with_one_replica_id_owns_nothing_and_says_why() {
+    let installation = Installation::start(&REPLICAS[..1]).await;
+    let owned = installation.owned_by(REPLICAS[0]).await;
+    let later = installation.service(REPLICAS[0]);
+    let told = |line: &str| line.contains("ERROR") && line.contains("replica ids doubled");
+    later.line("replica ids doubled", told).await;
+    let probe = get(later.address("metrics").await, "/readyz").await;
+    assert!(probe.starts_with("HTTP/1.1 503"), "{probe}");
+    assert!(
+        probe.contains("replica ids doubled: process red."),
+        "{probe}"
+    );
+    assert!(later.terminate().await.success());
+    assert_eq!(
+        installation.owned_by(REPLICAS[0]).await,
+        owned,
+        "the same epochs"
+    );
 }
