@@ -1,6 +1,8 @@
 //! GONE: what was redacted is in no answer at once, and in no file once its page was put, the log
 //! trimmed, and, where dead copies may lie about, `parlor doctor scrub` has run.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{path::Path, process::Stdio};
 
 use broker::testing::NatsServer;
