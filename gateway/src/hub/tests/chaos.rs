@@ -144,8 +144,9 @@ async fn come_and_go(seed: u64) {
     owner.open();
     owner.answer_at_most(400);
     let head = owner.head("lobby");
-    // As long as an owner may take to be asked again, and a head to be told.
-    for _ in 0..4 {
+    // As long as a head takes to be told, and an owner that did not answer to be asked again: with the
+    // pauses between, which are random, more than once.
+    for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         for member in &mut members {
             member.reader.reads().await;
