@@ -14,8 +14,8 @@ use nix::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    net::TcpListener,
     process::{Child, Command},
+    time::Instant,
 };
 
 /// How long the server may take to listen.
@@ -24,7 +24,8 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 /// A running nats-server with JetStream.
 pub struct NatsServer {
     child: Option<Child>,
-    port: u16,
+    /// Chosen by the server when it first comes up.
+    port: Option<u16>,
     store: TempDir,
     config: Option<PathBuf>,
     env: Vec<(String, String)>,
@@ -49,16 +50,13 @@ impl NatsServer {
 
     async fn launch(config: Option<PathBuf>, env: &[(&str, &str)]) -> Self {
         let store = tempfile::tempdir().expect("a temporary folder");
-        let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = free.local_addr().expect("a bound port").port();
-        drop(free);
         let env = env
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         let mut server = Self {
             child: None,
-            port,
+            port: None,
             store,
             config,
             env,
@@ -69,7 +67,8 @@ impl NatsServer {
 
     /// `nats://127.0.0.1:<port>`, the same after a restart.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let port = self.port.expect("it came up once");
+        format!("nats://127.0.0.1:{port}")
     }
 
     /// Folder of the streams.
@@ -89,16 +88,30 @@ impl NatsServer {
     /// When it does not come up.
     pub async fn restart(&mut self) {
         self.kill().await;
+        let give_up = Instant::now() + START_WITHIN;
+        loop {
+            match self.try_start().await {
+                Ok(port) => {
+                    self.port = Some(port);
+                    return;
+                }
+                // Somebody's outgoing connection may have been given the port meanwhile.
+                Err(log) => assert!(
+                    Instant::now() < give_up,
+                    "nats-server did not come up:\n{log}"
+                ),
+            }
+        }
+    }
+
+    /// Starts it; the port it listens on, or what it said.
+    async fn try_start(&mut self) -> Result<u16, String> {
         let binary = std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
+        let port = self
+            .port
+            .map_or_else(|| "-1".to_owned(), |port| port.to_string());
         let mut command = Command::new(&binary);
-        command.args([
-            "-a",
-            "127.0.0.1",
-            "-p",
-            &self.port.to_string(),
-            "-js",
-            "-sd",
-        ]);
+        command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"]);
         command.arg(self.store.path());
         if let Some(config) = &self.config {
             // Monitoring on a port of its own: several servers may run at once.
@@ -116,24 +129,31 @@ impl NatsServer {
             )
         });
         let stderr = child.stderr.take().expect("stderr is piped");
-        self.child = Some(child);
         let mut lines = BufReader::new(stderr).lines();
         let mut log = Vec::new();
-        let ready = async {
+        let up = async {
+            let mut port = None;
             while let Ok(Some(line)) = lines.next_line().await {
+                if let Some((_, address)) = line.split_once("Listening for client connections on ")
+                {
+                    port = address
+                        .rsplit(':')
+                        .next()
+                        .and_then(|port| port.trim().parse().ok());
+                }
                 if line.contains("Server is ready") {
-                    return true;
+                    return port;
                 }
                 log.push(line);
             }
-            false
+            None
         };
-        let ready = tokio::time::timeout(START_WITHIN, ready)
-            .await
-            .unwrap_or(false);
-        assert!(ready, "nats-server did not come up:\n{}", log.join("\n"));
+        let up = tokio::time::timeout(START_WITHIN, up).await.ok().flatten();
+        let port = up.ok_or_else(|| log.join("\n"))?;
+        self.child = Some(child);
         // Whoever logs must be listened to, or it stops at a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(port)
     }
 
     /// SIGSTOP: connections stay open, nothing answers.
