@@ -29,7 +29,10 @@ mod tests {
     fn a_time_in_any_zone_is_read() {
         let parse = super::parse;
         assert_eq!(parse("2026-11-27T07:00:00.005Z"), Some(1_795_762_800_005));
-        assert_eq!(parse("2026-11-27T15:00:00.005+08:00"), Some(1_795_762_800_005));
+        assert_eq!(
+            parse("2026-11-27T15:00:00.005+08:00"),
+            Some(1_795_762_800_005)
+        );
         assert_eq!(parse("1969-11-27T07:00:00Z"), Some(0));
         assert_eq!(parse("yesterday"), None);
     }
