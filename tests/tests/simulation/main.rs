@@ -20,8 +20,10 @@ use std::{env, process::Stdio};
 use futures_util::{StreamExt as _, stream};
 use tokio::process::Command;
 
-/// Seeds of an ordinary run.
-const SEEDS: u64 = 100;
+/// Seeds of an ordinary run, some three minutes on two cores.
+const SEEDS: u64 = 2_000;
+/// Seeds of `./test --full`.
+const FULL_SEEDS: u64 = 10_000;
 /// Seeds at a time.
 const AT_ONCE: usize = 2;
 
@@ -34,7 +36,8 @@ async fn whatever_goes_wrong_the_promises_hold() {
         }
         return;
     }
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let usual = if tests::full() { FULL_SEEDS } else { SEEDS };
+    let seeds = number("SEEDS").unwrap_or(usual);
     println!("seeds 0 to {}", seeds - 1);
     let mut running = stream::iter(0..seeds)
         .map(async |seed| (seed, in_its_own_process(seed).await))
