@@ -72,6 +72,17 @@ impl RoomId {
     }
 }
 
+impl RoomId {
+    /// The id that a token of [`subject_token`](Self::subject_token) stands for; `None` for another text.
+    pub fn from_subject_token(token: &str) -> Option<Self> {
+        let id = match token.strip_prefix('~') {
+            Some(encoded) => String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?,
+            None => token.to_owned(),
+        };
+        Self::parse(&id).ok().filter(|parsed| parsed.as_str() == id)
+    }
+}
+
 fn is_allowed(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -151,6 +162,17 @@ mod tests {
                 proptest::prop_assert_eq!(RoomId::parse(id.as_str()), Ok(id.clone()));
                 proptest::prop_assert!(!id.subject_token().contains(['.', '*', '>', ' ']));
             }
+        }
+    }
+
+    #[test]
+    fn a_token_names_its_room() {
+        for name in ["lobby", "聊天室", "a_b-1"] {
+            let id = RoomId::parse(name).unwrap();
+            assert_eq!(RoomId::from_subject_token(&id.subject_token()), Some(id));
+        }
+        for bad in ["~", "~!", "Lobby", ""] {
+            assert_eq!(RoomId::from_subject_token(bad), None, "{bad}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! operators list.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Bound::{Excluded, Unbounded},
 };
 
@@ -15,6 +15,8 @@ use crate::domain::Summary;
 #[derive(Default)]
 pub(crate) struct Directory {
     partitions: RwLock<HashMap<PartitionId, BTreeMap<RoomId, Summary>>>,
+    /// Partitions of which every room is here.
+    listed: RwLock<HashSet<PartitionId>>,
 }
 
 impl Directory {
@@ -37,8 +39,19 @@ impl Directory {
         }
     }
 
+    /// Every room of the partition is here from now on.
+    pub(crate) fn is_listed(&self, pp: PartitionId) {
+        self.listed.write().insert(pp);
+    }
+
+    /// Whether every room of the partition is here.
+    pub(crate) fn is_whole(&self, pp: PartitionId) -> bool {
+        self.listed.read().contains(&pp)
+    }
+
     /// Forgets the rooms of a partition.
     pub(crate) fn forget(&self, pp: PartitionId) {
+        self.listed.write().remove(&pp);
         self.partitions.write().remove(&pp);
     }
 

@@ -39,12 +39,12 @@ pub(crate) async fn run<B: Broker>(shared: Arc<Shared<B>>, shutdown: Cancellatio
     }
 }
 
-/// `None` when this process does not own what is asked for, under that epoch.
+/// `None` when this process does not own what is asked for, under that epoch, or has not listed it yet.
 fn answer<B: Broker>(shared: &Shared<B>, message: &Message) -> Option<RoomList> {
     let mut tokens = message.subject.rsplit('.');
     let epoch: u64 = tokens.next()?.parse().ok()?;
     let pp: PartitionId = tokens.next()?.parse().ok()?;
-    if shared.cluster.epoch(pp) != Some(epoch) {
+    if shared.cluster.epoch(pp) != Some(epoch) || !shared.directory.is_whole(pp) {
         return None;
     }
     let question = ListRooms::decode(message.payload.clone()).ok()?;

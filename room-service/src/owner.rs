@@ -99,7 +99,12 @@ impl<B: Broker> Owner<B> {
                 }
             }
             self.start_work();
+            self.refuse_waiting().await;
             self.step().await?;
+            if self.inbox.has_ended() {
+                // Nobody can ask any more: a new claim listens anew.
+                return Err(End::Stopped);
+            }
             // What waits for a load is woken by it; what finds no place, by whoever leaves one.
             let is_idle =
                 self.partition.is_idle() && (self.inbox.is_empty() || !self.partition.has_room());
@@ -182,7 +187,10 @@ impl<B: Broker> Owner<B> {
             Append::Refused { why } => {
                 error!(partition.id = %self.pp, error = why, "the log refused a commit");
                 self.shared.metrics.refused_appends.inc();
-                for (asker, answer) in self.partition.refuse(batch) {
+                // A log that takes nothing may still be read, and with it the rooms.
+                self.catch_up(None).await?;
+                let is_confirmed = self.partition.folded() == expected;
+                for (asker, answer) in self.partition.refuse(batch, is_confirmed) {
                     self.reply(asker, answer).await;
                 }
                 Ok(())

@@ -228,6 +228,9 @@ impl<'a, B: Broker> Partition<'a, B> {
         };
         let before = record.head.max(top);
         let kept = keep(&mut record, &pages.keys().copied().collect());
+        let last = kept.last().and_then(|top| pages.get(top)?.1.events.last());
+        let last_ms = last.map_or(0, |event| event.ts_ms);
+        record.last_ts_ms = record.last_ts_ms.max(last_ms);
         record.r#gen = draw_gen(&mut rand::rng());
         let generation = record.r#gen.clone();
         let cut = before - record.head;

@@ -18,6 +18,8 @@ use crate::service::Shared;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The time of one attempt.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// The time of one attempt to list; an owner that has just claimed does not answer yet.
+const LIST_DEADLINE: Duration = Duration::from_millis(250);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -70,7 +72,7 @@ pub(super) async fn list<B: Broker>(
             let subject = shared.subjects.admin(pp, epoch);
             let asked = shared
                 .broker
-                .request(&subject, payload.clone(), None, DEADLINE);
+                .request(&subject, payload.clone(), None, LIST_DEADLINE);
             if let Ok(list) = asked.await
                 && let Ok(list) = RoomList::decode(list)
             {

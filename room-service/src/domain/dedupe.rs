@@ -64,13 +64,16 @@ impl Dedupe {
         if self.order.len() as u64 >= DEDUPE_EVENTS {
             self.forget_oldest();
         }
-        let key = self.insert(event);
+        let (key, seen) = self.entry(event);
+        self.seen.insert(key, seen);
         self.order.push_back(key);
     }
 
     /// Takes the event before all that are known.
     pub(super) fn push_back_in_time(&mut self, event: &Event) {
-        let key = self.insert(event);
+        let (key, seen) = self.entry(event);
+        // A later event of the same cid is the one that a repeat is of.
+        self.seen.entry(key).or_insert(seen);
         self.order.push_front(key);
         self.from -= 1;
     }
@@ -116,7 +119,7 @@ impl Dedupe {
         }
     }
 
-    fn insert(&mut self, event: &Event) -> u64 {
+    fn entry(&self, event: &Event) -> (u64, Seen) {
         let user = event.from.as_ref().map_or("", |from| from.id.as_str());
         let key = self.key(user, &event.cid);
         let seen = Seen {
@@ -124,8 +127,7 @@ impl Dedupe {
             ts_ms: event.ts_ms,
             body_tag: event.body_tag,
         };
-        self.seen.insert(key, seen);
-        key
+        (key, seen)
     }
 
     fn key(&self, user: &str, cid: &str) -> u64 {
@@ -173,6 +175,12 @@ mod tests {
         dedupe.push(&event(3));
         dedupe.push_back_in_time(&event(2));
         assert_eq!(dedupe.from(), 1);
+        let again = Event {
+            cid: "c3".to_owned(),
+            ..event(1)
+        };
+        dedupe.push_back_in_time(&again);
+        assert_eq!(dedupe.get("u", "c3").map(|seen| seen.seq), Some(3));
         dedupe.redact(2);
         let seen = dedupe.get("u", "c2").unwrap();
         assert!(seen.is_of(77));

@@ -124,6 +124,8 @@ pub struct Partition<T> {
     /// What is to be fetched, and what is being fetched.
     wanted: Vec<Load>,
     fetching: HashSet<Load>,
+    /// Answers to those for whom something could not be loaded.
+    refused: Vec<(T, reply::Result)>,
     folded: u64,
     epoch: u64,
     ledger: Ledger,
@@ -143,8 +145,8 @@ struct Change {
 }
 
 impl<T> Partition<T> {
-    /// A partition whose values hold its log up to and with `checkpoint`. `seed` draws the `gen`s of its
-    /// new rooms.
+    /// A partition whose values hold its log up to and with `checkpoint`. Which rooms there are is not
+    /// known before [`is_listed`](Self::is_listed). `seed` draws the `gen`s of its new rooms.
     pub fn new(rules: Arc<Rules>, checkpoint: u64, epoch: u64, seed: u64) -> Self {
         let charges = Charges::new(&rules.limits, Arc::clone(&rules.new_rooms));
         Self {
@@ -152,12 +154,13 @@ impl<T> Partition<T> {
             rooms: HashMap::new(),
             tails: HashMap::new(),
             known: HashMap::new(),
-            is_complete: checkpoint == 0,
+            is_complete: false,
             queue: Queue::default(),
             questions: VecDeque::new(),
             waiting: HashMap::new(),
             wanted: Vec::new(),
             fetching: HashSet::new(),
+            refused: Vec::new(),
             folded: checkpoint,
             epoch,
             ledger: Ledger::default(),

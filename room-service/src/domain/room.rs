@@ -26,6 +26,9 @@ use reactors::Reactors;
 pub(super) use reading::view_of_none;
 use slot::Slot;
 
+/// Reactions to the 64 messages of a page: with user ids of 128 bytes they stay under the mebibyte that a
+/// value may have.
+const MAX_REACTIONS: usize = 4_096;
 /// `gen` of a room without events (PROTOCOL section 2).
 pub(super) const NO_GEN: &str = "0";
 
@@ -311,6 +314,12 @@ impl Room {
     pub(super) fn reaction(&self, target: u64, emoji: &str, user: &str) -> Option<(u32, bool)> {
         let reactors = self.reacts.get(&page_of(target)).and_then(Slot::get)?;
         Some(reactors.of_user(target, emoji, user))
+    }
+
+    /// Whether the messages around this one have as many reactions as a value of the store may hold.
+    pub(super) fn is_full_of_reactions(&self, target: u64) -> bool {
+        let reactors = self.reacts.get(&page_of(target)).and_then(Slot::get);
+        reactors.is_some_and(|reactors| reactors.count() >= MAX_REACTIONS)
     }
 
     /// Lets the dedupe map reach back to `since`; the page that has to be loaded for it, if any.

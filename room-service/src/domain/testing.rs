@@ -52,8 +52,10 @@ impl Bench {
             auto_create: true,
             tagger: BodyTagger::new(b"key"),
         });
+        let mut partition = Partition::new(Arc::clone(&rules), 0, 0, 7);
+        partition.is_listed();
         Self {
-            partition: Partition::new(Arc::clone(&rules), 0, 0, 7),
+            partition,
             rules,
             log: Vec::new(),
             trimmed: 0,

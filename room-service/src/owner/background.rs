@@ -29,7 +29,8 @@ const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// A room as a listing of the store found it.
 pub(super) struct Listed {
     pub(super) room: RoomId,
-    pub(super) summary: Summary,
+    /// `None` where its value cannot be read.
+    pub(super) summary: Option<Summary>,
 }
 
 /// What a piece of work came to.
@@ -251,11 +252,16 @@ async fn list<B: Broker>(
             match codec::open(&value.bytes, |room: &RoomValue| room.format, VALUE_FORMAT) {
                 Ok(room) => rooms.extend(RoomId::parse(&room.room).map(|id| Listed {
                     room: id,
-                    summary: Summary::of(&room),
+                    summary: Some(Summary::of(&room)),
                 })),
                 // Whoever asks for the room is told; others go on.
                 Err(damaged) => {
                     error!(partition.id = %pp, store.key = key, error = %damaged, "a room's value is damaged");
+                    let token = key.strip_prefix("room.").unwrap_or_default();
+                    rooms.extend(RoomId::from_subject_token(token).map(|id| Listed {
+                        room: id,
+                        summary: None,
+                    }));
                 }
             }
         }

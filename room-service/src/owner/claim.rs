@@ -143,10 +143,18 @@ async fn mark<B: Broker>(pp: PartitionId, shared: &Shared<B>) -> Result<Base, Fa
         .put(pp, KEY, codec::seal(&marked), revision)
         .await
     {
-        Put::Written(checkpoint) => Ok(Base {
-            partition: Partition::new(Arc::clone(shared.rules()), log, epoch, rand::random()),
-            checkpoint,
-        }),
+        Put::Written(checkpoint) => {
+            let rules = Arc::clone(shared.rules());
+            let mut partition = Partition::new(rules, log, epoch, rand::random());
+            if revision == Revision::NONE {
+                // Nobody ever owned it: whatever there is, is in the log.
+                partition.is_listed();
+            }
+            Ok(Base {
+                partition,
+                checkpoint,
+            })
+        }
         Put::Conflict { .. } => Err(again("another replica claims as well")),
         Put::Unclear => Err(again("the mark on the checkpoint is unclear")),
         Put::Refused { why } => Err(again(why)),

@@ -60,6 +60,11 @@ impl<S: Subscription> Inbox<S> {
         self.open && self.bytes < MAX_BYTES
     }
 
+    /// Whether none waits, and none will come.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.open && self.arrived.is_empty()
+    }
+
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
         self.arrived.is_empty()

@@ -43,6 +43,13 @@ impl<B: Broker> Owner<B> {
         Ok(())
     }
 
+    /// Answers those for whom nothing can be done.
+    pub(super) async fn refuse_waiting(&mut self) {
+        for (asker, answer) in self.partition.take_refused() {
+            self.reply(asker, answer).await;
+        }
+    }
+
     async fn loaded(&mut self, load: Load, attempt: u32, fetched: Fetched) -> Result<(), End> {
         let now = self.shared.clock.now();
         match self.partition.loaded(&load, fetched, now) {
@@ -135,9 +142,9 @@ impl<B: Broker> Owner<B> {
     fn listed(&mut self, rooms: Vec<Listed>) {
         let mut summaries = Vec::with_capacity(rooms.len());
         for listed in rooms {
-            self.partition
-                .list(listed.room.clone(), listed.summary.head);
-            summaries.push((listed.room, listed.summary));
+            let head = listed.summary.as_ref().map_or(1, |summary| summary.head);
+            self.partition.list(listed.room.clone(), head);
+            summaries.extend(listed.summary.map(|summary| (listed.room, summary)));
         }
         self.shared.directory.list(self.pp, summaries);
     }
@@ -149,5 +156,6 @@ impl<B: Broker> Owner<B> {
             .partition
             .tail_summaries(|room| directory.get(self.pp, room));
         directory.list(self.pp, of_tail);
+        directory.is_listed(self.pp);
     }
 }

@@ -57,7 +57,11 @@ impl<B: Broker> Owner<B> {
                 self.ask(asker, room, Question::History(history));
             }
             Some(request::Op::Describe(_)) => self.ask(asker, room, Question::Describe),
-            None => warn!(bus.subject = message.subject, "request of an unknown kind"),
+            None => {
+                // Of a newer gateway; it gets its answer when this process was upgraded too.
+                warn!(bus.subject = message.subject, "request of an unknown kind");
+                self.partition.cannot_answer(asker);
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use prost::Message as _;
 use proto::{
-    RoomId,
+    Code, RoomId,
+    bus::v1::reply,
     log::v1::{
         COMMIT_FORMAT, PageValue, RawCommit, ReactValue, RoomEvents, RoomName, RoomValue,
         VALUE_FORMAT,
@@ -19,6 +20,9 @@ use crate::domain::{
     room::{Folding, Room},
     value::Stored,
 };
+
+/// When to try again what this version does not know.
+const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 
 /// A value that has to be read from the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,12 +119,36 @@ impl<T> Partition<T> {
         Loaded::Done
     }
 
-    /// Gives a load up: its room cannot be served. Whoever waits is refused.
+    /// Gives a load up: whoever waits for it is refused, and a room whose own value it is cannot be
+    /// served. A room in memory stays there: it may hold what is not stored yet.
     pub(crate) fn not_loaded(&mut self, load: &Load, why: &str) -> Loaded {
         let words = format!("value `{}`: {why}", load.key());
-        self.rooms.insert(load.room().clone(), Held::Broken);
-        self.go_on(load);
+        if let Load::Room(room) = load {
+            self.rooms.entry(room.clone()).or_insert(Held::Broken);
+            // It is there, whatever is wrong with it: nobody may begin it anew.
+            self.known.entry(room.clone()).or_insert(1);
+        }
+        self.fetching.remove(load);
+        let refusal = super::propose::refusal(Code::Internal, 0);
+        for waiting in self.waiting.remove(load).unwrap_or_default() {
+            let asker = match waiting {
+                Waiting::Send(submission) => submission.asker,
+                Waiting::Question(asked) => asked.asker,
+            };
+            self.refused.push((asker, refusal.clone()));
+        }
         Loaded::Broken(words)
+    }
+
+    /// Refuses a request that this version does not know, for now.
+    pub(crate) fn cannot_answer(&mut self, asker: T) {
+        let refusal = super::propose::refusal(Code::Unavailable, UNAVAILABLE_RETRY_MS);
+        self.refused.push((asker, refusal));
+    }
+
+    /// Answers to those for whom something could not be loaded.
+    pub(crate) fn take_refused(&mut self) -> Vec<(T, reply::Result)> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Whoever waited is next.
@@ -298,10 +326,8 @@ impl<T> Partition<T> {
 
     /// Takes from a listing of the store that a room is there.
     pub(crate) fn list(&mut self, id: RoomId, head: u64) {
-        if !self.rooms.contains_key(&id) {
-            let known = self.known.entry(id).or_default();
-            *known = head.max(*known);
-        }
+        let known = self.known.entry(id).or_default();
+        *known = head.max(*known);
     }
 
     /// Every room of the store was listed: what is not known now is new.

@@ -75,12 +75,16 @@ impl<T> Partition<T> {
     }
 
     /// The log refused the batch for good: `UNAVAILABLE` to those that were placed, and their charge
-    /// back. What was decided is not confirmed by the log, and goes with the next batch.
-    pub fn refuse(&mut self, batch: Batch<T>) -> Vec<(T, reply::Result)> {
+    /// back. What was decided holds when the log was seen since to end where the batch began; else it
+    /// goes with the next batch.
+    pub fn refuse(&mut self, batch: Batch<T>, is_confirmed: bool) -> Vec<(T, reply::Result)> {
         let mut replies = Vec::with_capacity(batch.items.len());
         let mut undecided = Vec::new();
         for (submission, verdict) in batch.items {
             match verdict {
+                Verdict::Decided(answer) if is_confirmed => {
+                    replies.push((submission.asker, answer));
+                }
                 Verdict::Decided(_) => undecided.push(submission),
                 Verdict::Placed(_) => {
                     self.charges.refund(&submission.room, &submission.send);

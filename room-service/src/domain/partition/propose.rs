@@ -305,8 +305,9 @@ impl Judge<'_> {
         let (given, has_given) = room
             .reaction(reaction.target, &reaction.emoji, self.user)
             .ok_or(Unfit::Reacts(crate::domain::page::page_of(reaction.target)))?;
-        let is_full = message.reactions.len() >= MAX_EMOJI;
-        if reaction.on && given == 0 && is_full {
+        let is_full = (given == 0 && message.reactions.len() >= MAX_EMOJI)
+            || (!has_given && room.is_full_of_reactions(reaction.target));
+        if reaction.on && is_full {
             return Err(Code::TextInvalid.into());
         }
         let count = match (reaction.on, has_given) {

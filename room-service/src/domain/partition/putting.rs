@@ -8,7 +8,11 @@ use proto::{
 };
 
 use super::{Fetched, Held, Load, Now, Partition, loading};
-use crate::domain::{codec, ledger::Part, room::Next};
+use crate::domain::{
+    codec::{self, Damaged},
+    ledger::Part,
+    room::Next,
+};
 
 /// Dirty values that are looked at for one whose turn it is.
 const LOOK_AT: usize = 64;
@@ -62,7 +66,13 @@ impl<T> Partition<T> {
             && let Some((room, part)) = self.ledger.next_urgent()
         {
             match self.begin(&room, part) {
-                Begun::Put(put) => found = Some(put),
+                Begun::Put(put) => {
+                    if put.value.part != part {
+                        // Another one had to go first.
+                        later.push((room, part));
+                    }
+                    found = Some(put);
+                }
                 Begun::Nothing => {}
                 Begun::Later => later.push((room, part)),
             }
@@ -115,8 +125,7 @@ impl<T> Partition<T> {
                 }
                 Begun::Later
             }
-            // A page of the room is on its way to the store.
-            Next::Nothing | Next::First(_) if part != Part::Record => Begun::Later,
+            Next::InFlight => Begun::Later,
             Next::Nothing | Next::First(_) => Begun::Nothing,
         }
     }
@@ -240,7 +249,8 @@ enum Begun {
     Later,
 }
 
-/// What is folded into a stored value; 0 for one that cannot be read, which is no better than none.
+/// What is folded into a stored value; 0 for one that cannot be read, which is no better than none, and
+/// more than anything for one of a newer version.
 fn applied_of(part: Part, bytes: &Bytes) -> u64 {
     let applied = match part {
         Part::Tail | Part::Record => {
@@ -256,5 +266,9 @@ fn applied_of(part: Part, bytes: &Bytes) -> u64 {
             value.map(|value| value.applied)
         }
     };
-    applied.unwrap_or(0)
+    match applied {
+        Ok(applied) => applied,
+        Err(Damaged::TooNew { .. }) => u64::MAX,
+        Err(Damaged::CheckSum | Damaged::Undecodable(_)) => 0,
+    }
 }

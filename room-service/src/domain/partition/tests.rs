@@ -167,7 +167,7 @@ fn a_refused_append_answers_unavailable_and_gives_the_token_back() {
     bench.submit(1, "a", "u", "c", "hi");
     let batch = bench.partition.propose(NOW, 1, "me");
     assert_eq!(
-        bench.partition.refuse(batch),
+        bench.partition.refuse(batch, true),
         [(1, refusal(Code::Unavailable, 1_000))]
     );
     assert_eq!(bench.send("a", "u", "c", "hi", NOW), acked(1, false));
@@ -272,6 +272,7 @@ fn without_auto_create_talking_makes_no_room() {
         new_rooms: Arc::clone(&bench.rules.new_rooms),
     };
     bench.partition = Partition::new(Arc::new(rules), 0, 0, 7);
+    bench.partition.is_listed();
     let unknown = code(Code::RoomUnknown);
     assert_eq!(bench.send("a", "u", "c", "hi", NOW), unknown);
     assert_eq!(bench.answer("a", &last(50)), unknown);
@@ -398,7 +399,7 @@ proptest! {
                     bench.log.push(commit.clone());
                     bench.partition.fold(next, commit, 0, NOW).unwrap().replies
                 }
-                (Step::Refused, Some(_)) => bench.partition.refuse(batch),
+                (Step::Refused, Some(_)) => bench.partition.refuse(batch, true),
                 (_, None) => bench.partition.committed(batch, next - 1, NOW).unwrap().replies,
                 (_, Some(_)) => {
                     bench.partition.put_back(batch);

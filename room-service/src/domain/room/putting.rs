@@ -17,8 +17,10 @@ pub(in crate::domain) struct Encoded {
 #[derive(Debug)]
 pub(in crate::domain) enum Next {
     Put(Encoded),
-    /// It is as stored, or a put of it is under way.
+    /// It is as stored.
     Nothing,
+    /// A put of it is under way.
+    InFlight,
     /// Another value goes first.
     First(Part),
     /// It has to be loaded.
@@ -35,19 +37,22 @@ impl Room {
             // at here, at the moment of the put, since pages fill all the time.
             return Next::First(Part::Page(number));
         }
-        let is_loaded = match part {
+        let is_awaited = match part {
             Part::Tail => return Next::Load,
-            Part::Record => true,
-            Part::Page(number) => self.pages.get(&number).is_some_and(|s| s.get().is_some()),
-            Part::Reacts(number) => self.reacts.get(&number).is_some_and(|s| s.get().is_some()),
+            Part::Record => false,
+            Part::Page(number) => self.pages.get(&number).is_some_and(Slot::is_awaited),
+            Part::Reacts(number) => self.reacts.get(&number).is_some_and(Slot::is_awaited),
         };
-        if !is_loaded {
+        if is_awaited {
             return Next::Load;
         }
         let Some(stored) = self.stored_mut(part) else {
             return Next::Nothing;
         };
-        if stored.dirty().is_none() || stored.is_in_flight() {
+        if stored.is_in_flight() {
+            return Next::InFlight;
+        }
+        if stored.dirty().is_none() {
             return Next::Nothing;
         }
         stored.begin();

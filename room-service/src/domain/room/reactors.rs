@@ -63,6 +63,11 @@ impl Reactors {
         }
     }
 
+    /// Reactions given, each user's to each message.
+    pub(super) fn count(&self) -> usize {
+        self.0.values().map(BTreeSet::len).sum()
+    }
+
     /// What it takes in memory, about.
     pub(super) fn bytes(&self) -> usize {
         self.0.values().map(|users| 128 + users.len() * 64).sum()

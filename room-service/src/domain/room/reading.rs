@@ -73,6 +73,15 @@ impl Room {
         };
         let mut view = self.frame(now_us);
         view.events = self.range(from, to, from_above, now_us)?;
+        if let Some(Place::Around(around)) = history.place
+            && view
+                .events
+                .last()
+                .is_some_and(|last| last.seq < around.min(to - 1))
+        {
+            // What was asked for is in the answer, whatever else is cut.
+            view.events = self.range(around.min(to - 1), to, false, now_us)?;
+        }
         let first = view.events.first().map_or(from, |event| event.seq);
         let last = view.events.last().map_or(to - 1, |event| event.seq);
         let (below, above) = (first > oldest, last + 1 < end);

@@ -66,6 +66,11 @@ impl<V> Slot<V> {
         }
     }
 
+    /// Whether it has to be loaded, because something is to be folded into it.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited { events, .. } if !events.is_empty())
+    }
+
     pub(super) fn stored(&self) -> Option<&Stored> {
         match self {
             Self::Loaded { stored, .. } => Some(stored),

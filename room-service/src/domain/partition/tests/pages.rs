@@ -232,9 +232,22 @@ fn damage_refuses_its_room_and_names_the_key() {
         }
         let words = broken.unwrap();
         assert!(words.contains(key) && words.contains("damaged"), "{words}");
-        assert_eq!(bench.commit(later(ms)), [(0, code(Code::Internal))]);
-        assert_eq!(bench.answer("a", &last(1)), code(Code::Internal));
+        let refused = bench.partition.take_refused();
+        assert_eq!(refused, [(0, code(Code::Internal))]);
         let now = later(ms);
+        if key == "room.a" {
+            assert_eq!(bench.answer("a", &last(1)), code(Code::Internal));
+            bench.partition.sweep(later(ms + 20_000), 0);
+            bench.submit(0, "a", "u", "y", "never anew");
+            bench.partition.propose(now, 1, "me");
+            assert_eq!(bench.partition.take_loads().len(), 1, "it is no new room");
+        } else {
+            // What is in memory goes on, and nothing of it is lost.
+            let sent = bench.send("a", "u", "y", "more", now);
+            assert_eq!(sent, acked_at(102, false, now));
+            bench.partition.sweep(later(ms + 20_000), 0);
+            assert_eq!(bench.read("a", &last(1)).head, 102);
+        }
         assert_eq!(
             bench.send("b", "u", "d", "ho", now),
             acked_at(2, false, now)

@@ -10,7 +10,7 @@ use proto::{
 };
 
 use crate::domain::{
-    Partition, Put, Resolved, record,
+    Put, Resolved, record,
     testing::{Bench, delete, edit, later, message, react, redact, unlimited},
 };
 
@@ -219,7 +219,6 @@ impl World {
 /// The fold of a whole log, by an owner that never put anything.
 fn truth(bench: &Bench) -> Vec<Event> {
     let mut whole = Bench::new(unlimited());
-    whole.partition = Partition::new(std::sync::Arc::clone(&whole.rules), 0, 0, 7);
     for (at, commit) in bench.log.iter().enumerate() {
         let now = later(0);
         whole
