@@ -146,7 +146,7 @@ struct Change {
 
 impl<T> Partition<T> {
     /// A partition whose values hold its log up to and with `checkpoint`. Which rooms there are is not
-    /// known before [`is_listed`](Self::is_listed). `seed` draws the `gen`s of its new rooms.
+    /// known before `is_listed`. `seed` draws the `gen`s of its new rooms.
     pub fn new(rules: Arc<Rules>, checkpoint: u64, epoch: u64, seed: u64) -> Self {
         let charges = Charges::new(&rules.limits, Arc::clone(&rules.new_rooms));
         Self {
