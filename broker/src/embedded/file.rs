@@ -1,7 +1,12 @@
 //! A redb file: open, or closed because a write failed. redb takes no write after one that failed, so the
-//! file is then closed, and opened anew before the next.
+//! file is then closed, and opened anew for whoever needs it next.
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::RwLock;
 use redb::{Builder, Database};
@@ -11,6 +16,8 @@ use super::folder::{Folder, FolderFile};
 
 /// Page cache of each redb file. History is read rarely, and the log's tail is in the owners' memory.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// A file that could not be opened is not tried again for readers within this time: opening reads it whole.
+const OPEN_EVERY: Duration = Duration::from_millis(500);
 
 /// A file cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +36,16 @@ impl Failed {
     }
 }
 
+enum State {
+    Open(Arc<Database>),
+    Closed { why: String, open_from: Instant },
+}
+
 /// A redb file that this process owns.
 pub(super) struct DataFile {
     folder: Arc<dyn Folder>,
     name: &'static str,
-    /// The open file, or why it is closed.
-    database: RwLock<Result<Arc<Database>, String>>,
+    state: RwLock<State>,
     /// Held until the file is closed.
     _lock: Option<Arc<File>>,
 }
@@ -49,20 +60,28 @@ impl DataFile {
         Ok(Self {
             folder: Arc::clone(folder),
             name,
-            database: RwLock::new(Ok(Arc::new(database))),
+            state: RwLock::new(State::Open(Arc::new(database))),
             _lock: lock,
         })
     }
 
-    /// The open file, to read from.
+    /// The open file, to read from; opened anew where a write failed, also while nobody writes.
     pub(super) fn database(&self) -> Result<Arc<Database>, String> {
-        self.database.read().clone()
+        match &*self.state.read() {
+            State::Open(database) => return Ok(Arc::clone(database)),
+            State::Closed { why, open_from } if Instant::now() < *open_from => {
+                return Err(why.clone());
+            }
+            State::Closed { .. } => {}
+        }
+        self.writable()
     }
 
-    /// The open file, to write to: opened anew when the last write failed. Only its writer calls this.
+    /// The open file, to write to: opened anew, however short ago that failed.
     pub(super) fn writable(&self) -> Result<Arc<Database>, String> {
-        if let Ok(database) = self.database() {
-            return Ok(database);
+        let mut state = self.state.write();
+        if let State::Open(database) = &*state {
+            return Ok(Arc::clone(database));
         }
         let opened = open(&self.folder, self.name)
             .map(Arc::new)
@@ -73,7 +92,7 @@ impl DataFile {
                 error!(file.name = self.name, error = %error, "the data file cannot be opened again");
             }
         }
-        self.database.write().clone_from(&opened);
+        *state = State::of(opened.clone());
         opened
     }
 
@@ -84,7 +103,10 @@ impl DataFile {
             error = why,
             "the data file could not be written"
         );
-        *self.database.write() = Err(format!("the data file could not be written: {why}"));
+        *self.state.write() = State::Closed {
+            why: format!("the data file could not be written: {why}"),
+            open_from: Instant::now(),
+        };
         drop(database);
     }
 
@@ -94,7 +116,8 @@ impl DataFile {
         let renamed = self.folder.rename(name, self.name);
         renamed.map_err(|error| self.failed(redb::Error::Io(error)))?;
         let opened = open(&self.folder, self.name).map(Arc::new);
-        *self.database.write() = opened.as_ref().map(Arc::clone).map_err(ToString::to_string);
+        *self.state.write() =
+            State::of(opened.as_ref().map(Arc::clone).map_err(ToString::to_string));
         opened.map(drop)
     }
 
@@ -109,6 +132,18 @@ impl DataFile {
     /// What an operator calls the file.
     pub(super) fn path(&self) -> String {
         self.folder.path(self.name).display().to_string()
+    }
+}
+
+impl State {
+    fn of(opened: Result<Arc<Database>, String>) -> Self {
+        match opened {
+            Ok(database) => Self::Open(database),
+            Err(why) => Self::Closed {
+                why,
+                open_from: Instant::now() + OPEN_EVERY,
+            },
+        }
     }
 }
 

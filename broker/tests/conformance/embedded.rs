@@ -7,6 +7,7 @@ mod power;
 use std::{
     env,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use broker::{
@@ -68,6 +69,11 @@ async fn a_full_disk_refuses_until_there_is_space_again() {
         assert!(matches!(appended, Append::Refused { .. }), "{appended:?}");
         let stored = broker.put(PP, "k", vec![7; 100_000].into(), revision).await;
         assert!(matches!(stored, Put::Refused { .. }), "{stored:?}");
+        // What is there is still read.
+        assert_eq!(broker.last(PP).await.unwrap(), 3);
+        assert_eq!(read(&broker, PP, 1, 3).await.unwrap().len(), 3);
+        let found = broker.get(PP, "k").await.unwrap();
+        assert_eq!(found.map(|value| value.revision), Some(revision));
     }
     disk.fail(None);
     assert_eq!(broker.append(PP, 3, "4".into()).await, Append::Written(4));
@@ -118,6 +124,13 @@ async fn a_file_that_cannot_be_opened_again_is_unavailable_until_it_can() {
         "{unavailable:?}"
     );
     disk.fail(None);
+    // Whoever only reads gets on too.
+    in_time(async {
+        while broker.last(PP).await.is_err() || broker.get(PP, "k").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     let appended = broker.append(PP, 3, "4".into()).await;
     assert!(
         matches!(appended, Append::Written(4) | Append::Conflict { last: 4 }),
