@@ -50,16 +50,33 @@ pub(crate) async fn send_all<B: Broker>(
     plan: impl Plan,
     in_flight: u32,
 ) -> Result<Vec<Duration>> {
-    let plan = Arc::new(Mutex::new(plan));
+    send_paced(stage, plan, in_flight, Duration::ZERO).await
+}
+
+/// The same, with one message due each `every`; what is late is sent at once.
+pub(crate) async fn send_paced<B: Broker>(
+    stage: &Arc<Stage<B>>,
+    plan: impl Plan,
+    in_flight: u32,
+    every: Duration,
+) -> Result<Vec<Duration>> {
+    let plan = Arc::new(Mutex::new((plan, Instant::now())));
     let mut senders = JoinSet::new();
     for _ in 0..in_flight {
         let (stage, plan) = (Arc::clone(stage), Arc::clone(&plan));
         senders.spawn(async move {
             let mut took = Vec::new();
             loop {
-                let next = plan.lock().await.next();
-                let Some((room, cid)) = next else {
-                    return anyhow::Ok(took);
+                let (room, cid) = {
+                    let (plan, due) = &mut *plan.lock().await;
+                    if !every.is_zero() {
+                        tokio::time::sleep_until(*due).await;
+                        *due += every;
+                    }
+                    match plan.next() {
+                        Some(next) => next,
+                        None => return anyhow::Ok(took),
+                    }
                 };
                 let started = Instant::now();
                 send(&stage, &room, cid).await?;

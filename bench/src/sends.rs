@@ -14,11 +14,23 @@ use crate::{
 };
 
 /// Rooms in turn, until the time is over.
-struct InTurn {
+pub(crate) struct InTurn {
     rooms: Vec<RoomId>,
     sent: u64,
     run: u64,
     until: Instant,
+}
+
+impl InTurn {
+    pub(crate) fn new(rooms: u32, until: Instant) -> Result<Self> {
+        let names = (0..rooms).map(|number| RoomId::parse(&format!("room-{number}")));
+        Ok(Self {
+            rooms: names.collect::<Result<_, _>>()?,
+            sent: 0,
+            run: rand::random(),
+            until,
+        })
+    }
 }
 
 impl Plan for InTurn {
@@ -44,13 +56,7 @@ pub(crate) async fn run<B: Broker>(
     during: Duration,
     report: &mut Report,
 ) -> Result<()> {
-    let names = (0..rooms).map(|number| RoomId::parse(&format!("room-{number}")));
-    let plan = InTurn {
-        rooms: names.collect::<Result<_, _>>()?,
-        sent: 0,
-        run: rand::random(),
-        until: Instant::now() + during,
-    };
+    let plan = InTurn::new(rooms, Instant::now() + during)?;
     let started = Instant::now();
     let took = send_all(stage, plan, in_flight).await?;
     let rate = took.len() as f64 / started.elapsed().as_secs_f64();

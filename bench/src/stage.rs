@@ -21,16 +21,17 @@ use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// One attempt at a request.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Attempts before a measurement is worthless.
-const ATTEMPTS: u32 = 20;
+/// The first attempt at a request, and the longest one: those of a gateway (DESIGN section 6).
+const DEADLINES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+/// Without an answer for so long a measurement is worthless.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A room service that is ready.
 pub(crate) struct Stage<B> {
     pub(crate) broker: B,
     partitions: PartitionCount,
     epochs: Vec<u64>,
+    registry: Registry,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), room_service::Error>>,
 }
@@ -96,6 +97,7 @@ impl<B: Broker> Stage<B> {
             broker,
             partitions,
             epochs: Vec::new(),
+            registry,
             shutdown,
             task,
         };
@@ -112,6 +114,21 @@ impl<B: Broker> Stage<B> {
         Ok(self.task.await??)
     }
 
+    /// Values put into the store so far.
+    pub(crate) fn puts(&self) -> Result<u64> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        let mut lines = text.lines();
+        let number = lines.find_map(|line| line.strip_prefix("parlor_room_service_puts_total "));
+        let number = number.context("no metric of puts")?;
+        Ok(number.parse()?)
+    }
+
+    /// Partitions of rooms.
+    pub(crate) fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
     /// Asks the owner of a room, again until it answers.
     pub(crate) async fn ask(&self, room: &RoomId, op: request::Op) -> Result<reply::Result> {
         let pp = self.partitions.of(room);
@@ -123,26 +140,29 @@ impl<B: Broker> Stage<B> {
             op: Some(op),
         };
         let payload = bytes::Bytes::from(request.encode_to_vec());
-        for _ in 0..ATTEMPTS {
+        let [mut deadline, longest] = DEADLINES;
+        let give_up = Instant::now() + PATIENCE;
+        while Instant::now() < give_up {
             let asked = self
                 .broker
-                .request(&subject, payload.clone(), None, DEADLINE)
+                .request(&subject, payload.clone(), None, deadline)
                 .await;
             if let Ok(reply) = asked
                 && let Some(result) = Reply::decode(reply)?.result
             {
                 return Ok(result);
             }
+            deadline = longest.min(deadline * 2);
         }
         bail!("no owner answers on {subject}")
     }
 
     async fn epoch(&self, who: &str) -> Result<u64> {
-        let give_up = Instant::now() + Duration::from_secs(30);
+        let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
             let asked = self
                 .broker
-                .request(who, bytes::Bytes::new(), None, DEADLINE)
+                .request(who, bytes::Bytes::new(), None, DEADLINES[0])
                 .await;
             if let Ok(answer) = asked
                 && let Some(owned) = Announcement::decode(answer)?.partitions.first()

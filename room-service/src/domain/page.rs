@@ -63,7 +63,7 @@ impl Page {
 
     /// What it takes in memory, about.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.events.capacity() * size_of::<Event>() + self.bytes
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::domain::codec;
 /// The key of the checkpoint.
 pub(super) const KEY: &str = "ckpt";
 /// What all partitions of a process may hold in memory beyond what is dirty, about.
-const MEMORY_BYTES: usize = 96 * 1024 * 1024;
+const MEMORY_BYTES: usize = 48 * 1024 * 1024;
 /// A partition may always hold this much.
 const LEAST_BYTES: usize = 1024 * 1024;
 /// Heads are told each second.

@@ -6,6 +6,9 @@ use proto::log::v1::{RoomValue, VALUE_FORMAT};
 use super::{Part, Room, Slot, Stored};
 use crate::domain::codec;
 
+/// Strings, marks and table entries of a room, about.
+const OUTSIDE_BYTES: usize = 512;
+
 /// A value that is to be put, as it is now.
 #[derive(Debug)]
 pub(in crate::domain) struct Encoded {
@@ -141,7 +144,7 @@ impl Room {
             .filter_map(Slot::get)
             .map(super::Reactors::bytes)
             .sum();
-        512 + pages + reacts + self.open.bytes() + self.dedupe.bytes()
+        size_of::<Self>() + OUTSIDE_BYTES + pages + reacts + self.open.bytes() + self.dedupe.bytes()
     }
 
     /// Whether everything of it is stored and nobody wanted it since then.
