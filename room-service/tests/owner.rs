@@ -16,7 +16,7 @@ use proto::{
         Announcement, Fanout, Heads, History, Meta, Read, Reply, Request, Room, Send,
         history::Place, reply, request, send::Body,
     },
-    log::v1::{Author, Commit, Message},
+    log::v1::{Author, COMMIT_FORMAT, CommitFrame, Message},
     subject::Subjects,
 };
 use room_service::{Options, RoomService};
@@ -130,6 +130,23 @@ impl Running {
     }
 }
 
+/// The record of another owner's claim.
+fn claim(epoch: u64) -> bytes::Bytes {
+    let frame = CommitFrame {
+        format: COMMIT_FORMAT,
+        epoch,
+        owner: "other.1".to_owned(),
+        ..CommitFrame::default()
+    };
+    let frame = frame.encode_to_vec();
+    let length = u32::try_from(frame.len() + 9).unwrap();
+    let mut record = length.to_le_bytes().to_vec();
+    record.push(0);
+    record.extend(xxhash_rust::xxh3::xxh3_64(&frame).to_le_bytes());
+    record.extend(frame);
+    record.into()
+}
+
 fn bytes() -> bytes::Bytes {
     bytes::Bytes::new()
 }
@@ -180,21 +197,39 @@ async fn an_owner_that_meets_a_higher_epoch_in_the_log_writes_nothing_more() {
     running.send("c1").await;
     let pp = PartitionId::Rooms(0);
     let epoch = running.epoch().await;
-    let claim = Commit {
-        // The format without a check sum.
-        format: 1,
-        epoch: epoch + 1,
-        owner: "other.1".to_owned(),
-        ..Commit::default()
-    };
     let last = broker.last(pp).await.unwrap();
-    let claimed = broker.append(pp, last, claim.encode_to_vec().into()).await;
+    let claimed = broker.append(pp, last, claim(epoch + 1)).await;
     assert_eq!(claimed, Append::Written(last + 1));
     match running.send("c2").await {
         reply::Result::NotOwner(not_owner) => assert_eq!(not_owner.epoch, epoch + 1),
         other => panic!("{other:?}"),
     }
     assert_eq!(broker.last(pp).await.unwrap(), last + 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_that_meets_a_record_it_cannot_read_answers_everybody_at_once() {
+    let broker = Embedded::in_memory().unwrap();
+    let running = start(broker.clone(), "a", true).await;
+    running.send("c1").await;
+    let pp = PartitionId::Rooms(0);
+    let mut damaged = claim(9).to_vec();
+    damaged[20] ^= 1;
+    let last = broker.last(pp).await.unwrap();
+    broker.append(pp, last, damaged.into()).await;
+    match running.send("c2").await {
+        reply::Result::Refused(refused) => assert_eq!(refused.code, "UNAVAILABLE"),
+        other => panic!("{other:?}"),
+    }
+    // Whoever asks for the owner is told that there is none.
+    let subject = Subjects::default().who(pp);
+    let asked = broker.request(&subject, bytes(), None, SECOND).await;
+    let answer = Announcement::decode(asked.unwrap()).unwrap();
+    assert_eq!(
+        (answer.partitions.len(), answer.cannot_own),
+        (0, vec!["0".to_owned()])
+    );
     running.stop().await;
 }
 
