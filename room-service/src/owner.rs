@@ -111,10 +111,11 @@ impl<B: Broker> Owner<B> {
                     self.catch_up(None).await?;
                 }
             }
-            self.start_work();
             self.tell_damage();
             self.refuse_waiting().await;
             self.step().await?;
+            // What that found missing is read at once.
+            self.start_work();
             if self.inbox.has_ended() {
                 // Nobody can ask any more: a new claim listens anew.
                 return Err(End::Stopped);

@@ -308,3 +308,34 @@ async fn list<B: Broker>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use broker::embedded::Embedded;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn loads_leave_room_for_puts_and_erasures() {
+        let pp = PartitionId::Rooms(0);
+        let broker = Embedded::in_memory().unwrap();
+        broker.provision(&[pp]).await.unwrap();
+        let mut background = Background::new(broker, pp, Revision::NONE);
+        let room = RoomId::parse("a").unwrap();
+        for number in 0..MAX_LOADS as u64 {
+            assert!(background.may_load());
+            background.load(Load::Page(room.clone(), number), 0);
+        }
+        assert!(!background.may_load());
+        for _ in 0..MAX_PUTS {
+            assert!(background.may_put());
+            let value = Putting::of_record(&room);
+            background.erase(value, 7);
+        }
+        assert!(!background.may_put());
+        for _ in 0..MAX_LOADS + MAX_PUTS {
+            background.next().await;
+        }
+        assert_eq!((background.loads, background.puts), (0, 0));
+    }
+}

@@ -32,6 +32,14 @@ pub(crate) struct Putting {
 }
 
 impl Putting {
+    #[cfg(test)]
+    pub(crate) fn of_record(room: &RoomId) -> Self {
+        Self {
+            room: room.clone(),
+            part: Part::Record,
+        }
+    }
+
     /// The value's key.
     pub(crate) fn key(&self) -> String {
         loading::key(&self.room, self.part)

@@ -1,12 +1,13 @@
 //! Flipped bits in records: what is refused for them, and that nothing else is.
 
+use bytes::Bytes;
 use proto::{
     Code, RoomId,
     log::v1::{COMMIT_FORMAT, Commit, RoomEvents, RoomValue, VALUE_FORMAT},
 };
 
 use crate::domain::{
-    FoldError, codec, record,
+    FoldError, Loaded, Now, codec, record,
     testing::{Bench, NOW, acked_at, code, edit, last, later, react, redact, unlimited},
 };
 
@@ -45,7 +46,7 @@ fn any_flipped_bit_is_refused_for_whom_it_concerns_and_never_read_as_something_e
     let commit = commit();
     let whole = record::encode(&commit);
     let parts: Vec<_> = commit.rooms.iter().map(record::seal_part).collect();
-    let frame_end = whole.len() - parts.iter().map(bytes::Bytes::len).sum::<usize>();
+    let frame_end = whole.len() - parts.iter().map(Bytes::len).sum::<usize>();
     for bit in 0..whole.len() * 8 {
         let mut bytes = whole.to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -217,4 +218,68 @@ fn a_room_in_memory_that_meets_damage_goes_no_further() {
     while owner.put_one(later(60_000)).is_some() {}
     assert_eq!((head(&owner, "a"), head(&owner, "b")), (3, 1));
     assert_eq!(owner.partition.next_checkpoint(later(70_000)), Some(1));
+}
+
+/// A room in pages with a reaction, everything of it stored, and its values by key.
+fn stored() -> (Bench, u64, Vec<String>) {
+    let mut bench = super::pages::filled(100);
+    bench.act("u", "r", react(1, "👍", true), NOW);
+    let (_, ms) = bench.put_all(0);
+    let keys: Vec<_> = bench.store.keys().cloned().collect();
+    assert_eq!(keys, ["page.a.0", "react.a.0", "room.a"]);
+    (bench, ms, keys)
+}
+
+/// What a new owner makes of a value that it needs.
+fn load(bench: &mut Bench, key: &str, bytes: Bytes, now: Now) -> Loaded {
+    bench.restart(now);
+    bench.submit_body(0, "a", "u", "x", react(1, "👍", false), None);
+    loop {
+        bench.partition.propose(now, bench.epoch, "me");
+        let load = bench.partition.next_load().expect("the value is needed");
+        let (held, revision) = bench.store[&load.key()].clone();
+        if load.key() == key {
+            return bench.partition.loaded(&load, Some((bytes, revision)), now);
+        }
+        let loaded = bench.partition.loaded(&load, Some((held, revision)), now);
+        assert_eq!(loaded, Loaded::Done);
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_any_byte_of_a_value_is_refused_with_its_key() {
+    let (mut bench, ms, keys) = stored();
+    for key in keys {
+        let whole = bench.store[&key].0.clone();
+        for at in 0..whole.len() {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 1 << (at % 8);
+            match load(&mut bench, &key, bytes.into(), later(ms)) {
+                Loaded::Broken(words) => assert!(words.contains(&key), "{words}"),
+                other => panic!("byte {at} of {key}: {other:?}"),
+            }
+        }
+        let loaded = load(&mut bench, &key, whole, later(ms));
+        assert_eq!(loaded, Loaded::Done, "{key}");
+    }
+}
+
+#[test]
+fn a_value_of_a_newer_version_is_refused_in_words_and_left_as_it_is() {
+    let (mut bench, ms, _) = stored();
+    let newer = codec::seal(&RoomValue {
+        format: VALUE_FORMAT + 1,
+        ..RoomValue::default()
+    });
+    let loaded = load(&mut bench, "room.a", newer, later(ms));
+    let Loaded::Broken(words) = loaded else {
+        panic!("{loaded:?}");
+    };
+    assert!(
+        words.contains("room.a") && words.contains("TOO_OLD"),
+        "{words}"
+    );
+    for ms in (ms..ms + 100_000).step_by(250) {
+        assert!(bench.partition.next_put(later(ms)).is_none());
+    }
 }
