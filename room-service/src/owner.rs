@@ -87,11 +87,16 @@ impl<B: Broker> Owner<B> {
             End::Stopped | End::Deposed => reply::Result::NotOwner(NotOwner { epoch: 0 }),
             End::Unfoldable(_) => domain::unavailable(),
         };
-        self.take_in();
-        for (asker, answer) in self.partition.drain(&answer) {
-            self.reply(asker, answer).await;
+        loop {
+            self.take_in();
+            let waiting = self.partition.drain(&answer);
+            if waiting.is_empty() {
+                return end;
+            }
+            for (asker, answer) in waiting {
+                self.reply(asker, answer).await;
+            }
         }
-        end
     }
 
     async fn serve(&mut self) -> Result<(), End> {

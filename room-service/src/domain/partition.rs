@@ -122,8 +122,8 @@ pub struct Partition<T> {
     /// What is to be fetched, and that with what is being fetched.
     wanted: VecDeque<Load>,
     fetching: HashSet<Load>,
-    /// Loads that were given up and have not succeeded since.
-    broken: HashSet<Load>,
+    /// Loads that were given up and have not succeeded since, and when one is tried again for a put.
+    broken: HashMap<Load, u64>,
     /// Rooms that the log is damaged for: what came before may still be put, nothing else is done.
     damaged: HashSet<RoomId>,
     /// Words on each of them, for operators.
@@ -164,7 +164,7 @@ impl<T> Partition<T> {
             waiting: WaitingRoom::default(),
             wanted: VecDeque::new(),
             fetching: HashSet::new(),
-            broken: HashSet::new(),
+            broken: HashMap::new(),
             damaged: HashSet::new(),
             damage: Vec::new(),
             refused: Vec::new(),

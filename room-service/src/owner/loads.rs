@@ -80,13 +80,15 @@ impl<B: Broker> Owner<B> {
         let now = self.shared.clock.now();
         let outcome = match fetched {
             Ok(fetched) => self.partition.loaded(&load, fetched, now),
-            Err(why) => self.partition.not_loaded(&load, &why),
+            Err(why) => self.partition.not_loaded(&load, &why, now),
         };
         match outcome {
             Loaded::Done | Loaded::StillBroken => {}
             Loaded::Stale if attempt < STALE_READINGS => self.background.load(load, attempt + 1),
             Loaded::Stale => {
-                let outcome = self.partition.not_loaded(&load, "it is not in the store");
+                let outcome = self
+                    .partition
+                    .not_loaded(&load, "it is not in the store", now);
                 self.tell_broken(&outcome);
             }
             Loaded::Ahead { applied } => {

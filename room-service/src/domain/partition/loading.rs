@@ -19,6 +19,9 @@ use crate::domain::{
     value::Stored,
 };
 
+/// Before a load that was given up is tried again, unless somebody asks for it.
+const LOAD_AGAIN_AFTER_US: u64 = 60_000_000;
+
 /// A value that has to be read from the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Load {
@@ -108,7 +111,7 @@ impl<T> Partition<T> {
         };
         match outcome {
             Ok(()) => self.go_on(load),
-            Err(Loaded::Broken(why)) => return self.not_loaded(load, &why),
+            Err(Loaded::Broken(why)) => return self.not_loaded(load, &why, now),
             Err(again) => return again,
         }
         Loaded::Done
@@ -116,7 +119,7 @@ impl<T> Partition<T> {
 
     /// Gives a load up: whoever waits for it is refused, and a room whose own value it is cannot be
     /// served. A room in memory stays there: it may hold what is not stored yet.
-    pub(crate) fn not_loaded(&mut self, load: &Load, why: &str) -> Loaded {
+    pub(crate) fn not_loaded(&mut self, load: &Load, why: &str, now: Now) -> Loaded {
         let words = format!("value `{}`: {why}", load.key());
         if let Load::Room(room) = load {
             self.rooms.entry(room.clone()).or_insert(Held::Broken);
@@ -128,10 +131,10 @@ impl<T> Partition<T> {
         let waited = self.waiting.take(load).into_iter();
         self.refused
             .extend(waited.map(|waiting| (waiting.into_asker(), refusal.clone())));
-        if self.broken.insert(load.clone()) {
-            Loaded::Broken(words)
-        } else {
-            Loaded::StillBroken
+        let again_us = now.mono_us + LOAD_AGAIN_AFTER_US;
+        match self.broken.insert(load.clone(), again_us) {
+            None => Loaded::Broken(words),
+            Some(_) => Loaded::StillBroken,
         }
     }
 
@@ -163,7 +166,7 @@ impl<T> Partition<T> {
     /// Whoever waited is next.
     fn go_on(&mut self, load: &Load) {
         self.fetching.remove(load);
-        if self.broken.remove(load) {
+        if self.broken.remove(load).is_some() {
             self.ledger.unpark(load.room());
         }
         let mut sends = Vec::new();

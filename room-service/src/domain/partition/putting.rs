@@ -115,7 +115,7 @@ impl<T> Partition<T> {
 
     fn begin(&mut self, room: &RoomId, part: Part, now: Now) -> Begun {
         if part == Part::Tail {
-            return self.begin_load(room, Load::Room(room.clone()));
+            return self.begin_load(room, Load::Room(room.clone()), now);
         }
         let Some(Held::Present(held)) = self.rooms.get_mut(room) else {
             return Begun::Nothing;
@@ -138,8 +138,10 @@ impl<T> Partition<T> {
                 expected: encoded.expected,
             }),
             Next::Load => match part {
-                Part::Page(number) => self.begin_load(room, Load::Page(room.clone(), number)),
-                Part::Reacts(number) => self.begin_load(room, Load::Reacts(room.clone(), number)),
+                Part::Page(number) => self.begin_load(room, Load::Page(room.clone(), number), now),
+                Part::Reacts(number) => {
+                    self.begin_load(room, Load::Reacts(room.clone(), number), now)
+                }
                 Part::Tail | Part::Record => Begun::Later,
             },
             Next::InFlight => Begun::Later,
@@ -147,9 +149,10 @@ impl<T> Partition<T> {
         }
     }
 
-    /// Before a put: the value has to be loaded, unless that is known to be in vain.
-    fn begin_load(&mut self, room: &RoomId, load: Load) -> Begun {
-        if self.broken.contains(&load) || self.damaged.contains(room) {
+    /// Before a put: the value has to be loaded, unless that was in vain just now.
+    fn begin_load(&mut self, room: &RoomId, load: Load, now: Now) -> Begun {
+        let again_us = self.broken.get(&load).copied().unwrap_or(0);
+        if now.mono_us < again_us || self.damaged.contains(room) {
             return Begun::Stuck;
         }
         self.want(load);
@@ -273,6 +276,11 @@ impl<T> Partition<T> {
             if let Some(Held::Present(mut room)) = self.rooms.remove(&id) {
                 bytes = bytes.saturating_sub(room.shrink(u64::MAX));
                 self.known.insert(id, room.summary.head);
+            }
+        }
+        for (load, again_us) in &self.broken {
+            if *again_us <= now.mono_us {
+                self.ledger.unpark(load.room());
             }
         }
         // Names that somebody tried, and values that may have been mended.
