@@ -17,7 +17,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".parlor.bus.v1")
-        .bytes(".parlor.log.v1.RawCommit")
         .compile_fds(descriptors)?;
     Ok(())
 }

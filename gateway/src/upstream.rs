@@ -160,7 +160,7 @@ impl<B: Bus> Upstream<B> {
             tokio::select! {
                 biased;
                 _ = next => {}
-                _ = async { tokio::join!(self.ask_who(attempt.pp, routes), pause) } => {}
+                (there, ()) = async { tokio::join!(self.ask_who(attempt.pp, routes), pause) } => there?,
             }
         }
     }
@@ -226,9 +226,12 @@ impl<B: Bus> Upstream<B> {
     }
 
     /// Asks whoever owns the partition to say so; one question at a time.
-    async fn ask_who(&self, pp: PartitionId, routes: &Routes) {
+    ///
+    /// # Errors
+    /// Nobody owns it, and nobody can.
+    async fn ask_who(&self, pp: PartitionId, routes: &Routes) -> Result<(), Unavailable> {
         let Some(Ok(_permit)) = routes.asking(pp).map(Semaphore::try_acquire) else {
-            return;
+            return Ok(());
         };
         let subject = self.subjects.who(pp);
         let asked = self
@@ -239,7 +242,11 @@ impl<B: Bus> Upstream<B> {
             && let Ok(announcement) = Announcement::decode(answer)
         {
             routes.announced(&announcement);
+            if announcement.partitions.is_empty() {
+                return Err(Unavailable);
+            }
         }
+        Ok(())
     }
 }
 

@@ -47,8 +47,8 @@ pub mod log {
     pub mod v1 {
         tonic::include_proto!("parlor.log.v1");
 
-        /// The newest [`Commit::format`] that this build folds.
-        pub const COMMIT_FORMAT: u32 = 2;
+        /// The newest [`CommitFrame::format`] that this build folds.
+        pub const COMMIT_FORMAT: u32 = 3;
         /// The newest [`Installation::format`] that this build reads.
         pub const INSTALLATION_FORMAT: u32 = 1;
         /// The newest `format` of the other values of the store that this build reads.

@@ -105,6 +105,12 @@ impl Cluster {
         self.state.lock().placement.epoch(pp)
     }
 
+    /// Whether neither this process nor any that lives can own the partition, as far as is known.
+    fn nobody_can_own(&self, pp: PartitionId) -> bool {
+        let now = self.now().mono;
+        self.state.lock().placement.nobody_can_own(pp, now)
+    }
+
     fn profile(&self) -> Profile {
         self.state.lock().placement.profile()
     }

@@ -16,16 +16,17 @@ mod room;
 #[cfg(test)]
 mod testing;
 mod value;
+mod waiting;
 
 pub use body_tag::BodyTagger;
 pub(crate) use charges::OPERATOR;
 pub(crate) use page::PAGE_EVENTS;
 pub(crate) use partition::draw_gen;
 pub use partition::{Asked, Batch, Committed, Partition, Question, Rules, Submission};
-pub(crate) use partition::{Fetched, Load, Loaded, Put, Putting, Resolved};
+pub(crate) use partition::{Fetched, Load, Loaded, Put, Putting, Resolved, unavailable};
 pub use rate::NewRooms;
 pub use record::FoldError;
-pub(crate) use record::{decode, encode};
+pub(crate) use record::{encode, open, open_part};
 pub use room::Summary;
 
 /// The time an input is handled at.

@@ -84,7 +84,7 @@ impl Metrics {
         registry.register("deposed", help, metrics.deposed.clone());
         let help = "Values put into the store";
         registry.register("puts", help, metrics.puts.clone());
-        let help = "Rooms found that cannot be served, because a value of theirs is damaged";
+        let help = "Rooms or pages found that cannot be served: their value, or their part of a commit, is damaged";
         registry.register("broken_rooms", help, metrics.broken_rooms.clone());
         let help = "Partitions this process owns";
         registry.register("partitions_owned", help, metrics.partitions_owned.clone());

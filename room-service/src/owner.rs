@@ -19,13 +19,16 @@ mod tail;
 use std::{sync::Arc, time::Duration};
 
 use broker::{Append, Broker};
-use proto::PartitionId;
+use proto::{
+    PartitionId,
+    bus::v1::{NotOwner, reply},
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info, trace_span};
 
 use crate::{
-    domain::{Batch, Committed, FoldError, Partition},
+    domain::{self, Batch, Committed, FoldError, Partition},
     service::Shared,
 };
 use asker::Asker;
@@ -42,6 +45,8 @@ const CONFIRMED_FOR: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Requests that waited longer are dropped: their gateway has retried.
 const STALE_AFTER: Duration = Duration::from_secs(1);
+/// All that waits is looked through this often for what is stale by then.
+const LOOK_FOR_STALE_EVERY: Duration = Duration::from_millis(100);
 /// How often values are put, and heads told every fourth time.
 const TICK: Duration = Duration::from_millis(250);
 /// At its end an owner answers what was received for no longer than this.
@@ -68,6 +73,7 @@ pub(crate) struct Owner<B: Broker> {
     /// When the log operation began that last found nothing beyond what is folded.
     confirmed_at: Option<Instant>,
     next_tick: Instant,
+    next_stale_look: Instant,
     ticks: u64,
     shutdown: CancellationToken,
 }
@@ -75,9 +81,21 @@ pub(crate) struct Owner<B: Broker> {
 impl<B: Broker> Owner<B> {
     /// Serves the partition until it is deposed or told to stop.
     async fn run(mut self) -> End {
-        match self.serve().await {
-            Ok(()) => End::Stopped,
-            Err(end) => end,
+        let end = self.serve().await.err().unwrap_or(End::Stopped);
+        // Nobody is left to a time-out.
+        let answer = match &end {
+            End::Stopped | End::Deposed => reply::Result::NotOwner(NotOwner { epoch: 0 }),
+            End::Unfoldable(_) => domain::unavailable(),
+        };
+        loop {
+            self.take_in();
+            let waiting = self.partition.drain(&answer);
+            if waiting.is_empty() {
+                return end;
+            }
+            for (asker, answer) in waiting {
+                self.reply(asker, answer).await;
+            }
         }
     }
 
@@ -98,9 +116,11 @@ impl<B: Broker> Owner<B> {
                     self.catch_up(None).await?;
                 }
             }
-            self.start_work();
+            self.tell_damage();
             self.refuse_waiting().await;
             self.step().await?;
+            // What that found missing is read at once.
+            self.start_work();
             if self.inbox.has_ended() {
                 // Nobody can ask any more: a new claim listens anew.
                 return Err(End::Stopped);

@@ -1,10 +1,14 @@
 //! `parlor doctor restore`: makes log and store of a partition fit each other again, after one of them
-//! came from a back-up of another time.
+//! came from a back-up of another time, or was damaged.
 //!
-//! What the store holds is what there is: the log's last sequence is raised to the highest commit that
-//! any value holds, each room is cut back to the events that its values have without a hole, the epoch
-//! rises, and every room gets a new numbering, so that clients forget what they have. No service may run
-//! meanwhile. It can be repeated.
+//! What the store holds is what there is, and such of the log as continues it. Each room is cut back to
+//! the events that its values have without a hole, then the log is folded into the values up to where a
+//! room cannot go on, and left behind. Its last sequence is raised above the highest commit that any value
+//! holds, the epoch rises above any that there may have been, and the rooms that may have lost something
+//! get a new numbering, so that clients forget what they have. No service may run meanwhile. It can be
+//! repeated.
+
+mod fold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +16,7 @@ use broker::{Append, Broker, Put, ReadError, Reader as _, Revision, Scan as _, V
 use bytes::Bytes;
 use proto::{
     PartitionId,
-    log::v1::{
-        COMMIT_FORMAT, Checkpoint, Commit, PageValue, RawCommit, ReactValue, RoomValue,
-        VALUE_FORMAT,
-    },
+    log::v1::{COMMIT_FORMAT, Checkpoint, Commit, PageValue, ReactValue, RoomValue, VALUE_FORMAT},
 };
 
 use crate::domain::{PAGE_EVENTS, codec, draw_gen, encode};
@@ -29,7 +30,7 @@ pub struct Restored {
     pub rooms: u64,
     /// Records appended to raise the log's last sequence.
     pub raised: u64,
-    /// Events that some value had and the rooms do not have any more.
+    /// Events that some value or readable record had and the rooms do not have any more.
     pub cut: u64,
 }
 
@@ -40,8 +41,11 @@ pub enum RestoreError {
     #[error("partition {0}: {1}; run it again")]
     Broker(PartitionId, String),
     /// A value is damaged: which rooms there are is not known.
-    #[error("partition {0}: value `{1}` {2}; restore the store from another back-up")]
-    Damaged(PartitionId, String, String),
+    #[error("partition {0}: {1}; restore the store from another back-up")]
+    Damaged(PartitionId, String),
+    /// The log holds records of a newer version.
+    #[error("partition {0}: {1}")]
+    TooOld(PartitionId, String),
 }
 
 /// All values of a room, by their keys.
@@ -52,7 +56,7 @@ struct Values {
     reacts: Vec<(String, ReactValue, Revision)>,
 }
 
-/// One partition under restoration.
+/// One partition under restoration: its values as they were read.
 struct Partition<'a, B> {
     broker: &'a B,
     pp: PartitionId,
@@ -74,40 +78,67 @@ pub async fn restore<B: Broker>(
     broker: &B,
     pp: PartitionId,
 ) -> Result<Option<Restored>, RestoreError> {
-    let failed = |why: String| RestoreError::Broker(pp, why);
-    let mut partition = Partition::read(broker, pp).await?;
-    let last = broker
-        .last(pp)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    let first = partition.first_record(last).await?;
-    let begins_behind = first > partition.checkpoint.log + 1;
-    if last >= partition.applied && !begins_behind {
+    let stored = Partition::read(broker, pp).await?;
+    let last = broker.last(pp).await;
+    let last = last.map_err(|error| stored.failed(error.to_string()))?;
+    let first = stored.first_record(last).await?;
+    let tail = stored.scan(first, last).await?;
+    let of_two_times = last < stored.applied || first > stored.checkpoint.log + 1;
+    let concerns_all = of_two_times || tail.has_lost_records;
+    if !concerns_all && tail.broken.is_empty() {
         return Ok(None);
     }
-    let epoch = partition.highest_epoch(first, last).await? + 1;
-    let mut restored = Restored::default();
-    for values in std::mem::take(&mut partition.rooms).into_values() {
-        restored.cut += partition.renumber(values).await?;
-        restored.rooms += 1;
+    let mut tops = tail.tops.clone();
+    for (room, values) in &stored.rooms {
+        let top = tops.entry(room.clone()).or_default();
+        *top = values.top().max(*top);
     }
-    restored.raised = partition.raise(last, epoch).await?;
-    let last = last + restored.raised;
+    let mut broken = tail.broken.clone();
+    for (room, values) in &stored.rooms {
+        if stored.cut(values).await? {
+            broken.insert(room.clone());
+        }
+    }
+    stored.fold(&tail).await?;
+    let folded = Partition::read(broker, pp).await?;
+    let mut restored = Restored::default();
+    for (room, values) in &folded.rooms {
+        if concerns_all || broken.contains(room) {
+            folded.renumber(values).await?;
+            restored.rooms += 1;
+        }
+    }
+    let head = |room| folded.rooms.get(room).map_or(0, Values::head);
+    let lost = tops
+        .iter()
+        .map(|(room, top)| top.saturating_sub(head(room)));
+    restored.cut = lost.sum();
+    // A claim takes the next epoch and a record, so none is above the sequence that the log then had.
+    let known = tail.epoch.max(stored.checkpoint.epoch);
+    let epoch = known.max(last).max(folded.applied) + 1;
+    restored.raised = folded.raise(last, epoch).await?;
     let checkpoint = Checkpoint {
         format: VALUE_FORMAT,
-        // Behind a hole the log's records follow nothing.
-        log: if begins_behind {
-            last
-        } else {
-            partition.checkpoint.log
-        },
+        log: last + restored.raised,
         epoch,
         owner: "restore".to_owned(),
     };
-    let revision = partition.checkpoint_revision;
-    let value = codec::seal(&checkpoint);
-    partition.put(CHECKPOINT, value, revision).await?;
+    let (value, revision) = (codec::seal(&checkpoint), folded.checkpoint_revision);
+    folded.put(CHECKPOINT, value, revision).await?;
     Ok(Some(restored))
+}
+
+impl Values {
+    /// The highest seq that any of them says there is.
+    fn top(&self) -> u64 {
+        let page = self.pages.keys().next_back();
+        let top = page.map_or(0, |page| (page + 1) * PAGE_EVENTS);
+        top.max(self.head())
+    }
+
+    fn head(&self) -> u64 {
+        self.record.as_ref().map_or(0, |(_, record, _)| record.head)
+    }
 }
 
 impl<'a, B: Broker> Partition<'a, B> {
@@ -174,7 +205,7 @@ impl<'a, B: Broker> Partition<'a, B> {
         format: impl FnOnce(&M) -> u32,
     ) -> Result<M, RestoreError> {
         codec::open(&value.bytes, format, VALUE_FORMAT)
-            .map_err(|why| RestoreError::Damaged(self.pp, key.to_owned(), why.to_string()))
+            .map_err(|why| RestoreError::Damaged(self.pp, format!("value `{key}`: {why}")))
     }
 
     /// The sequence of the first record that is left; last + 1 when none is.
@@ -190,79 +221,70 @@ impl<'a, B: Broker> Partition<'a, B> {
         }
     }
 
-    async fn highest_epoch(&self, first: u64, last: u64) -> Result<u64, RestoreError> {
-        let mut epoch = self.checkpoint.epoch;
-        let mut reader = self.broker.read(self.pp, first, last);
-        loop {
-            let next = reader.next().await;
-            let next = next.map_err(|error| self.failed(error.to_string()))?;
-            let Some((_, record)) = next else {
-                return Ok(epoch);
-            };
-            if let Ok((body, _)) = codec::unseal(&record)
-                && let Ok(commit) = <RawCommit as prost::Message>::decode(body)
-            {
-                epoch = epoch.max(commit.epoch);
+    /// Cuts a room back to what its values have without a hole; whether that is less.
+    async fn cut(&self, values: &Values) -> Result<bool, RestoreError> {
+        let Some((key, record, revision)) = &values.record else {
+            // Pages of a room whose record was never put: the room is in the log or nowhere.
+            return Ok(false);
+        };
+        let mut record = record.clone();
+        let kept = keep(&mut record, &values.pages.keys().copied().collect());
+        if record.head != values.head() {
+            let last = kept.last().and_then(|top| values.pages.get(top));
+            let last = last.and_then(|(_, page, _)| page.events.last());
+            let last_ms = last.map_or(0, |event| event.ts_ms);
+            record.last_ts_ms = record.last_ts_ms.max(last_ms);
+            self.erase(key, std::mem::take(&mut record.erase)).await?;
+            self.put(key, codec::seal(&record), *revision).await?;
+        }
+        for (number, (key, _, _)) in &values.pages {
+            if !kept.contains(number) {
+                self.purge(key).await?;
             }
         }
+        for (key, reacts, revision) in &values.reacts {
+            let mut cut = reacts.clone();
+            cut.reactors.retain(|of| of.target <= record.head);
+            if cut != *reacts {
+                self.put(key, codec::seal(&cut), *revision).await?;
+            }
+        }
+        Ok(record.head < values.top())
     }
 
-    /// Cuts a room back to what its values have without a hole, under a new numbering; how many events
-    /// were cut.
-    async fn renumber(&self, values: Values) -> Result<u64, RestoreError> {
-        let Values {
-            record,
-            pages,
-            reacts,
-        } = values;
-        let top = pages
-            .keys()
-            .next_back()
-            .map_or(0, |top| (top + 1) * PAGE_EVENTS);
-        let Some((key, mut record, revision)) = record else {
-            // Pages of a room whose record was never put: the room is in the log or nowhere.
-            for (key, _, _) in pages.into_values() {
-                self.purge(&key).await?;
+    /// Gives a room a new numbering.
+    async fn renumber(&self, values: &Values) -> Result<(), RestoreError> {
+        let Some((key, record, revision)) = &values.record else {
+            for (key, _, _) in values.pages.values() {
+                self.purge(key).await?;
             }
-            return Ok(top);
+            return Ok(());
         };
-        let before = record.head.max(top);
-        let kept = keep(&mut record, &pages.keys().copied().collect());
-        let last = kept.last().and_then(|top| pages.get(top)?.1.events.last());
-        let last_ms = last.map_or(0, |event| event.ts_ms);
-        record.last_ts_ms = record.last_ts_ms.max(last_ms);
+        let mut record = record.clone();
         record.r#gen = draw_gen(&mut rand::rng());
         let generation = record.r#gen.clone();
-        let cut = before - record.head;
-        self.put(&key, codec::seal(&record), revision).await?;
-        for (number, (key, mut page, revision)) in pages {
-            if kept.contains(&number) {
-                page.r#gen.clone_from(&generation);
-                self.put(&key, codec::seal(&page), revision).await?;
-            } else {
-                self.purge(&key).await?;
-            }
+        self.erase(key, std::mem::take(&mut record.erase)).await?;
+        self.put(key, codec::seal(&record), *revision).await?;
+        for (key, page, revision) in values.pages.values() {
+            let mut page = page.clone();
+            page.r#gen.clone_from(&generation);
+            self.erase(key, std::mem::take(&mut page.erase)).await?;
+            self.put(key, codec::seal(&page), *revision).await?;
         }
-        for (key, mut reacts, revision) in reacts {
+        for (key, reacts, revision) in &values.reacts {
+            let mut reacts = reacts.clone();
             reacts.r#gen.clone_from(&generation);
-            reacts
-                .reactors
-                .retain(|reactors| reactors.target <= record.head);
-            self.put(&key, codec::seal(&reacts), revision).await?;
+            self.put(key, codec::seal(&reacts), *revision).await?;
         }
-        Ok(cut)
+        Ok(())
     }
 
-    /// Appends empty commits until the log ends at the highest commit of the store; how many.
+    /// Appends empty commits under the epoch, one at least, until the log ends at the highest commit of the
+    /// store; how many.
     async fn raise(&self, last: u64, epoch: u64) -> Result<u64, RestoreError> {
-        let filler = encode(&Commit {
-            format: COMMIT_FORMAT,
-            epoch,
-            owner: "restore".to_owned(),
-            ..Commit::default()
-        });
+        let filler = filler(epoch);
         let mut at = last;
-        while at < self.applied {
+        while at < self.applied.max(last + 1) {
             match self.broker.append(self.pp, at, filler.clone()).await {
                 Append::Written(log_seq) => at = log_seq,
                 other => return Err(self.failed(format!("the log answered {other:?}"))),
@@ -278,6 +300,15 @@ impl<'a, B: Broker> Partition<'a, B> {
         }
     }
 
+    /// Erases a superseded version of a value; 0 for none.
+    async fn erase(&self, key: &str, revision: u64) -> Result<(), RestoreError> {
+        if revision == 0 {
+            return Ok(());
+        }
+        let erased = self.broker.erase(self.pp, key, Revision(revision)).await;
+        erased.map_err(|error| self.failed(error.to_string()))
+    }
+
     async fn purge(&self, key: &str) -> Result<(), RestoreError> {
         let purged = self.broker.purge(self.pp, key).await;
         purged.map_err(|error| self.failed(error.to_string()))
@@ -286,6 +317,16 @@ impl<'a, B: Broker> Partition<'a, B> {
     fn failed(&self, why: String) -> RestoreError {
         RestoreError::Broker(self.pp, why)
     }
+}
+
+/// A record that says nothing.
+fn filler(epoch: u64) -> Bytes {
+    encode(&Commit {
+        format: COMMIT_FORMAT,
+        epoch,
+        owner: "restore".to_owned(),
+        ..Commit::default()
+    })
 }
 
 /// Cuts the record to the events without a hole; the full pages that stay.

@@ -16,7 +16,7 @@ use proto::{
         Announcement, Fanout, Heads, History, Meta, Read, Reply, Request, Room, Send,
         history::Place, reply, request, send::Body,
     },
-    log::v1::{Author, Commit, Message},
+    log::v1::{Author, COMMIT_FORMAT, CommitFrame, CommitPart, Event, Message, RoomEvents},
     subject::Subjects,
 };
 use room_service::{Options, RoomService};
@@ -26,6 +26,7 @@ const SECOND: Duration = Duration::from_secs(5);
 
 struct Running {
     broker: Embedded,
+    registry: Registry,
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<Result<(), room_service::Error>>,
 }
@@ -56,6 +57,7 @@ async fn start(broker: Embedded, replica: &str, alone: bool) -> Running {
     handle.ready().await;
     Running {
         broker,
+        registry,
         shutdown,
         task,
     }
@@ -78,7 +80,11 @@ impl Running {
     }
 
     async fn ask(&self, op: request::Op) -> reply::Result {
-        let room = RoomId::parse("lobby").unwrap();
+        self.ask_in("lobby", op).await
+    }
+
+    async fn ask_in(&self, room: &str, op: request::Op) -> reply::Result {
+        let room = RoomId::parse(room).unwrap();
         let subject = Subjects::default().inbound(PartitionId::Rooms(0), self.epoch().await, &room);
         let request = Request {
             room: room.to_string(),
@@ -128,6 +134,49 @@ impl Running {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A message behind its check sum.
+fn sealed(message: &impl prost::Message) -> Vec<u8> {
+    let body = message.encode_to_vec();
+    let mut sealed = vec![0];
+    sealed.extend(xxhash_rust::xxh3::xxh3_64(&body).to_le_bytes());
+    sealed.extend(body);
+    sealed
+}
+
+/// A record of another owner, with a first message in each of these rooms.
+fn record(epoch: u64, rooms: &[&str]) -> Vec<u8> {
+    let events = |room: &&str| RoomEvents {
+        room: (*room).to_owned(),
+        r#gen: "other".to_owned(),
+        events: vec![Event {
+            seq: 1,
+            ..Event::default()
+        }],
+        ..RoomEvents::default()
+    };
+    let parts: Vec<_> = rooms.iter().map(events).collect();
+    let place = |events: &RoomEvents| CommitPart {
+        room: events.room.clone(),
+        bytes: u32::try_from(sealed(events).len()).unwrap(),
+    };
+    let frame = sealed(&CommitFrame {
+        format: COMMIT_FORMAT,
+        epoch,
+        owner: "other.1".to_owned(),
+        ts_ms: 0,
+        parts: parts.iter().map(place).collect(),
+    });
+    let mut record = u32::try_from(frame.len()).unwrap().to_le_bytes().to_vec();
+    record.extend(frame);
+    record.extend(parts.iter().flat_map(sealed));
+    record
+}
+
+/// The record of another owner's claim.
+fn claim(epoch: u64) -> bytes::Bytes {
+    record(epoch, &[]).into()
 }
 
 fn bytes() -> bytes::Bytes {
@@ -180,21 +229,69 @@ async fn an_owner_that_meets_a_higher_epoch_in_the_log_writes_nothing_more() {
     running.send("c1").await;
     let pp = PartitionId::Rooms(0);
     let epoch = running.epoch().await;
-    let claim = Commit {
-        // The format without a check sum.
-        format: 1,
-        epoch: epoch + 1,
-        owner: "other.1".to_owned(),
-        ..Commit::default()
-    };
     let last = broker.last(pp).await.unwrap();
-    let claimed = broker.append(pp, last, claim.encode_to_vec().into()).await;
+    let claimed = broker.append(pp, last, claim(epoch + 1)).await;
     assert_eq!(claimed, Append::Written(last + 1));
     match running.send("c2").await {
         reply::Result::NotOwner(not_owner) => assert_eq!(not_owner.epoch, epoch + 1),
         other => panic!("{other:?}"),
     }
     assert_eq!(broker.last(pp).await.unwrap(), last + 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_that_meets_a_record_it_cannot_read_answers_everybody_at_once() {
+    let broker = Embedded::in_memory().unwrap();
+    let running = start(broker.clone(), "a", true).await;
+    running.send("c1").await;
+    let pp = PartitionId::Rooms(0);
+    let mut damaged = claim(9).to_vec();
+    damaged[20] ^= 1;
+    let last = broker.last(pp).await.unwrap();
+    broker.append(pp, last, damaged.into()).await;
+    match running.send("c2").await {
+        reply::Result::Refused(refused) => assert_eq!(refused.code, "UNAVAILABLE"),
+        other => panic!("{other:?}"),
+    }
+    // Whoever asks for the owner is told that there is none.
+    let subject = Subjects::default().who(pp);
+    let asked = broker.request(&subject, bytes(), None, SECOND).await;
+    let answer = Announcement::decode(asked.unwrap()).unwrap();
+    assert_eq!(
+        (answer.partitions.len(), answer.cannot_own),
+        (0, vec!["0".to_owned()])
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn damage_in_a_record_refuses_the_room_it_is_of() {
+    let broker = Embedded::in_memory().unwrap();
+    start(broker.clone(), "a", true).await.stop().await;
+    let pp = PartitionId::Rooms(0);
+    let last = broker.last(pp).await.unwrap();
+    let mut damaged = record(5, &["other", "lobby"]);
+    *damaged.last_mut().unwrap() ^= 1;
+    broker.append(pp, last, damaged.into()).await;
+    let running = start(broker, "a", true).await;
+    for cid in ["c1", "c2"] {
+        match running.send(cid).await {
+            reply::Result::Refused(refused) => assert_eq!(refused.code, "INTERNAL"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let read = Read {
+        limit: 50,
+        ..Read::default()
+    };
+    match running.ask_in("other", request::Op::Read(read)).await {
+        reply::Result::Room(room) => assert_eq!((room.head, room.r#gen.as_str()), (1, "other")),
+        other => panic!("{other:?}"),
+    }
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &running.registry).unwrap();
+    assert!(metrics.contains("parlor_room_service_broken_rooms_total 1"));
     running.stop().await;
 }
 

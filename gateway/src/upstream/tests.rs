@@ -47,6 +47,31 @@ async fn without_an_owner_patience_ends_after_fifteen_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_nobody_can_own_is_not_waited_for() {
+    let core = Core::start().await;
+    let subject = core.shared.subjects.who(crate::testing::PP);
+    let mut asked = core.bus.subscribe(&subject).await.unwrap();
+    let bus = core.bus.clone();
+    tokio::spawn(async move {
+        while let Some(broker::Delivery::Message(message)) = asked.next().await {
+            let nobody = Announcement {
+                owner: "r".to_owned(),
+                cannot_own: vec!["0".to_owned()],
+                ..Announcement::default()
+            };
+            let payload = nobody.encode_to_vec().into();
+            let reply = message.reply.unwrap();
+            bus.publish(&reply, payload, None).await.unwrap();
+        }
+    });
+    let begin = Instant::now();
+    let answer = core.shared.upstream.call(&room(), read(), None).await;
+    assert!(matches!(answer, Err(Unavailable)));
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_risen_epoch_repeats_at_once_what_is_in_flight() {
     let core = Core::start().await;
     let frozen = Owner::claim(&core.bus, 1).await;

@@ -185,18 +185,21 @@ async fn hear<B: Broker>(shared: &Shared<B>, farewell: &Notify, message: Message
 async fn answer_who<B: Broker>(shared: &Shared<B>, message: Message) {
     let token = message.subject.rsplit('.').next();
     let pp = token.and_then(|token| token.parse().ok());
-    let epoch = pp.and_then(|pp| shared.cluster.epoch(pp));
-    let (Some(pp), Some(epoch), Some(reply)) = (pp, epoch, message.reply) else {
+    let (Some(pp), Some(reply)) = (pp, message.reply) else {
         return;
     };
-    let owned = Owned {
+    let cluster = &shared.cluster;
+    let owned = cluster.epoch(pp).map(|epoch| Owned {
         pp,
         epoch,
         released: false,
         log_ok_ago: Duration::ZERO,
-    };
-    let cluster = &shared.cluster;
-    let answer = wire::announcement(&cluster.me, &cluster.profile(), &[owned]);
+    });
+    if owned.is_none() && !cluster.nobody_can_own(pp) {
+        return;
+    }
+    // Nobody waits for an owner where none can be: the profile says so.
+    let answer = wire::announcement(&cluster.me, &cluster.profile(), owned.as_slice());
     publish(shared, &reply, answer.encode_to_vec()).await;
 }
 

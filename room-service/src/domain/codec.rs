@@ -38,23 +38,30 @@ pub(crate) fn seal(message: &impl Message) -> Bytes {
     bytes.into()
 }
 
-/// The message's bytes, and whether they stood behind a check sum.
+/// The bytes of a message that [`seal`] made.
 ///
 /// # Errors
 /// [`Damaged::CheckSum`].
-pub(crate) fn unseal(bytes: &Bytes) -> Result<(Bytes, bool), Damaged> {
-    if bytes.first() != Some(&SEALED) {
-        return Ok((bytes.clone(), false));
-    }
-    let (Some(sum), Some(_)) = (bytes.get(1..HEADER_BYTES), bytes.get(HEADER_BYTES..)) else {
+fn unseal(bytes: &Bytes) -> Result<Bytes, Damaged> {
+    let (Some(&[SEALED, ref sum @ ..]), Some(_)) =
+        (bytes.get(..HEADER_BYTES), bytes.get(HEADER_BYTES..))
+    else {
         return Err(Damaged::CheckSum);
     };
     let body = bytes.slice(HEADER_BYTES..);
     if xxh3_64(&body).to_le_bytes() == sum {
-        Ok((body, true))
+        Ok(body)
     } else {
         Err(Damaged::CheckSum)
     }
+}
+
+/// Decodes what [`seal`] made.
+///
+/// # Errors
+/// [`Damaged`].
+pub(super) fn decode<M: Message + Default>(bytes: &Bytes) -> Result<M, Damaged> {
+    M::decode(unseal(bytes)?).map_err(|error| Damaged::Undecodable(error.to_string()))
 }
 
 /// Decodes a value that [`seal`] made; `format` tells the message's format.
@@ -66,11 +73,7 @@ pub(crate) fn open<M: Message + Default>(
     format: impl FnOnce(&M) -> u32,
     known: u32,
 ) -> Result<M, Damaged> {
-    let (body, is_sealed) = unseal(bytes)?;
-    if !is_sealed {
-        return Err(Damaged::CheckSum);
-    }
-    let message = M::decode(body).map_err(|error| Damaged::Undecodable(error.to_string()))?;
+    let message: M = decode(bytes)?;
     match format(&message) {
         0 => Err(Damaged::Undecodable("it names no format".to_owned())),
         format if format > known => Err(Damaged::TooNew { format, known }),

@@ -1,7 +1,7 @@
 //! What of the log is not in the store yet: which values differ since which commit, in the order of the
 //! commits. It says how far the log may be trimmed and which value should be put next.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use proto::RoomId;
 
@@ -20,6 +20,9 @@ const MAX_CREDIT: f64 = 64.0;
 /// The checkpoint stays three seconds behind the log, and a mark's tenth: whoever was deposed a moment ago
 /// can still read on.
 const BEHIND_US: u64 = 3_100_000;
+/// Pauses of a value that the store refused: the first, which doubles, and the longest.
+const FIRST_PAUSE_US: u64 = 1_000_000;
+const LONGEST_PAUSE_US: u64 = 30_000_000;
 
 /// A value of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +42,14 @@ pub(crate) enum Part {
 pub(super) struct Ledger {
     /// By the first commit that is not in the store.
     dirty: BTreeSet<(u64, RoomId, Part)>,
+    /// Those that cannot be put for now: none waits for them, and the log is kept for them.
+    parked: BTreeSet<(u64, RoomId, Part)>,
+    /// Values that the store refused.
+    refused: HashMap<(RoomId, Part), Pause>,
+    /// When the pause of a room's value ends.
+    pauses: BTreeSet<(u64, RoomId)>,
+    /// Superseded versions that are to be erased.
+    erasures: VecDeque<(RoomId, Part, u64)>,
     /// To be put without waiting for their turn.
     urgent: VecDeque<(RoomId, Part)>,
     /// Puts that may be made now, beyond the urgent ones.
@@ -48,8 +59,12 @@ pub(super) struct Ledger {
     commits: VecDeque<Mark>,
     bytes: u64,
     credited_bytes: u64,
-    /// Until when to leave the store alone after it failed.
-    hold_until_us: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Pause {
+    until_us: u64,
+    length_us: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -78,7 +93,80 @@ impl Ledger {
     }
 
     pub(super) fn unmark(&mut self, room: &RoomId, part: Part, log_seq: u64) {
-        self.dirty.remove(&(log_seq, room.clone(), part));
+        let mark = (log_seq, room.clone(), part);
+        if !self.dirty.remove(&mark) {
+            self.parked.remove(&mark);
+        }
+    }
+
+    /// A dirty value cannot be put for now.
+    pub(super) fn park(&mut self, mark: (u64, RoomId, Part)) {
+        if self.dirty.remove(&mark) {
+            self.parked.insert(mark);
+        }
+    }
+
+    /// What kept values of a room from being put is over, or may be.
+    pub(super) fn unpark(&mut self, room: &RoomId) {
+        let back = self.parked.iter().filter(|(_, of, _)| of == room);
+        let back: Vec<_> = back.cloned().collect();
+        for mark in back {
+            self.parked.remove(&mark);
+            self.dirty.insert(mark);
+        }
+    }
+
+    /// The store refused a value: it is put again after a pause, which grows.
+    pub(super) fn refused(&mut self, room: &RoomId, part: Part, now: Now) {
+        let key = (room.clone(), part);
+        let before = self.refused.get(&key);
+        let length_us = before.map_or(FIRST_PAUSE_US, |pause| pause.length_us * 2);
+        let length_us = length_us.min(LONGEST_PAUSE_US);
+        let until_us = now.mono_us + length_us;
+        let pause = Pause {
+            until_us,
+            length_us,
+        };
+        self.refused.insert(key, pause);
+        self.pauses.insert((until_us, room.clone()));
+    }
+
+    /// The store took a value.
+    pub(super) fn taken(&mut self, room: &RoomId, part: Part) {
+        if !self.refused.is_empty() {
+            self.refused.remove(&(room.clone(), part));
+        }
+        self.unpark(room);
+    }
+
+    /// Whether the store refused a value a short while ago.
+    pub(super) fn is_paused(&self, room: &RoomId, part: Part, now: Now) -> bool {
+        let pause = self.refused.get(&(room.clone(), part));
+        pause.is_some_and(|pause| now.mono_us < pause.until_us)
+    }
+
+    /// Ends the pauses that are over; the refused values that may be put again.
+    pub(super) fn end_pauses(&mut self, now: Now) -> Vec<(RoomId, Part)> {
+        let mut over = Vec::new();
+        while let Some((until_us, room)) = self.pauses.pop_first() {
+            if until_us > now.mono_us {
+                self.pauses.insert((until_us, room));
+                break;
+            }
+            let values = self.refused.keys().filter(|(of, _)| *of == room);
+            over.extend(values.cloned());
+            self.unpark(&room);
+        }
+        over
+    }
+
+    /// A superseded version is to be erased.
+    pub(super) fn erase(&mut self, room: &RoomId, part: Part, revision: u64) {
+        self.erasures.push_back((room.clone(), part, revision));
+    }
+
+    pub(super) fn next_erasure(&mut self) -> Option<(RoomId, Part, u64)> {
+        self.erasures.pop_front()
     }
 
     pub(super) fn hurry(&mut self, room: &RoomId, part: Part) {
@@ -92,15 +180,6 @@ impl Ledger {
     /// The dirty values, oldest first.
     pub(super) fn oldest(&self) -> impl Iterator<Item = &(u64, RoomId, Part)> {
         self.dirty.iter()
-    }
-
-    /// The store failed: leave it alone for a second.
-    pub(super) fn hold(&mut self, now: Now) {
-        self.hold_until_us = now.mono_us + 1_000_000;
-    }
-
-    pub(super) fn is_held(&self, now: Now) -> bool {
-        now.mono_us < self.hold_until_us
     }
 
     /// Earns what has passed, in time and bytes; whether a put may be made now.
@@ -131,10 +210,11 @@ impl Ledger {
         while self.commits.get(1).is_some_and(is_old) {
             self.commits.pop_front();
         }
-        let stored = self
-            .dirty
-            .first()
-            .map_or(folded, |(log_seq, _, _)| log_seq - 1);
+        let oldest = self.dirty.first().into_iter().chain(self.parked.first());
+        let stored = oldest
+            .map(|(log_seq, _, _)| log_seq - 1)
+            .min()
+            .unwrap_or(folded);
         let old_enough = match self.commits.front() {
             // Everything is old.
             None => folded,

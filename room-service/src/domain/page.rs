@@ -47,13 +47,14 @@ impl Page {
         })
     }
 
-    pub(super) fn value(&self, generation: &str, applied: u64) -> PageValue {
+    pub(super) fn value(&self, generation: &str, applied: u64, erase: u64) -> PageValue {
         PageValue {
             format: VALUE_FORMAT,
             applied,
             r#gen: generation.to_owned(),
             number: self.number,
             events: self.events.clone(),
+            erase,
         }
     }
 

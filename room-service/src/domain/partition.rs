@@ -29,15 +29,19 @@ use super::{
     ledger::Ledger,
     queue::Queue,
     room::{Room, Summary},
+    waiting::{Waiting, WaitingRoom},
 };
 pub(crate) use loading::{Fetched, Load, Loaded};
 pub use outcome::Committed;
+pub(crate) use outcome::unavailable;
 pub use propose::Batch;
 pub(crate) use propose::draw_gen;
 pub(crate) use putting::{Put, Putting, Resolved};
 
 /// Bytes of requests that may wait here; beyond, none is taken in, and gateways try again.
 const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// The same for those who wait for a load, and for questions.
+const MAX_WAITING: usize = 16_384;
 
 /// What is allowed, and the keys of the installation.
 pub struct Rules {
@@ -93,12 +97,6 @@ pub struct Asked<T> {
     pub question: Question,
 }
 
-/// Who waits for something to be loaded.
-enum Waiting<T> {
-    Send(Submission<T>),
-    Question(Asked<T>),
-}
-
 /// What is held of a room.
 enum Held {
     /// It has no event.
@@ -112,7 +110,7 @@ enum Held {
 pub struct Partition<T> {
     rules: Arc<Rules>,
     rooms: HashMap<RoomId, Held>,
-    /// Commits of rooms that are not in memory: log seq and encoded events.
+    /// Commits of rooms that are not in memory or damaged: log seq and a record's part.
     tails: HashMap<RoomId, VecDeque<(u64, Bytes)>>,
     /// Heads that the store is known to hold, of rooms that are not in memory: a reading of less is stale.
     known: HashMap<RoomId, u64>,
@@ -120,10 +118,16 @@ pub struct Partition<T> {
     is_complete: bool,
     queue: Queue<T>,
     questions: VecDeque<Asked<T>>,
-    waiting: HashMap<Load, Vec<Waiting<T>>>,
-    /// What is to be fetched, and what is being fetched.
-    wanted: Vec<Load>,
+    waiting: WaitingRoom<T>,
+    /// What is to be fetched, and that with what is being fetched.
+    wanted: VecDeque<Load>,
     fetching: HashSet<Load>,
+    /// Loads that were given up and have not succeeded since, and when one is tried again for a put.
+    broken: HashMap<Load, u64>,
+    /// Rooms that the log is damaged for: what came before may still be put, nothing else is done.
+    damaged: HashSet<RoomId>,
+    /// Words on each of them, for operators.
+    damage: Vec<String>,
     /// Answers to those for whom something could not be loaded.
     refused: Vec<(T, reply::Result)>,
     folded: u64,
@@ -157,9 +161,12 @@ impl<T> Partition<T> {
             is_complete: false,
             queue: Queue::default(),
             questions: VecDeque::new(),
-            waiting: HashMap::new(),
-            wanted: Vec::new(),
+            waiting: WaitingRoom::default(),
+            wanted: VecDeque::new(),
             fetching: HashSet::new(),
+            broken: HashMap::new(),
+            damaged: HashSet::new(),
+            damage: Vec::new(),
             refused: Vec::new(),
             folded: checkpoint,
             epoch,
@@ -199,32 +206,41 @@ impl<T> Partition<T> {
     /// Whether more requests may be taken in.
     pub fn has_room(&self) -> bool {
         self.queue.bytes() < MAX_WAITING_BYTES
-            && self.waiting.values().map(Vec::len).sum::<usize>() < 16_384
-            && self.questions.len() < 16_384
+            && self.waiting.count() < MAX_WAITING
+            && self.questions.len() < MAX_WAITING
     }
 
-    /// Forgets the waiting requests that `keep` does not want; their senders have gone on.
+    /// Forgets the waiting requests that `keep` does not want; their senders have gone on, and what they
+    /// send again is charged again.
     pub fn retain_waiting(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        self.queue.retain(|waiting| keep(&waiting.asker));
+        let charges = &mut self.charges;
+        let mut refund = |submission: &Submission<T>| {
+            if submission.charged {
+                charges.refund(&submission.room, &submission.send);
+            }
+        };
+        self.queue.retain(|submission| {
+            let keeps = keep(&submission.asker);
+            if !keeps {
+                refund(submission);
+            }
+            keeps
+        });
+        self.waiting.retain(|waiting| {
+            let keeps = keep(waiting.asker());
+            if let (false, Waiting::Send(submission)) = (keeps, waiting) {
+                refund(submission);
+            }
+            keeps
+        });
         self.questions.retain(|asked| keep(&asked.asker));
-        for waiting in self.waiting.values_mut() {
-            waiting.retain(|waiting| match waiting {
-                Waiting::Send(submission) => keep(&submission.asker),
-                Waiting::Question(asked) => keep(&asked.asker),
-            });
-        }
-        self.waiting.retain(|_, waiting| !waiting.is_empty());
     }
 
-    /// Everything that waits, answered alike.
-    fn drain(&mut self, answer: &reply::Result) -> Vec<(T, reply::Result)> {
+    /// Everything that waits, answered alike: this is the end.
+    pub(crate) fn drain(&mut self, answer: &reply::Result) -> Vec<(T, reply::Result)> {
         let sends = self.queue.drain().map(|waiting| waiting.asker);
         let questions = self.questions.drain(..).map(|asked| asked.asker);
-        let waiting = self.waiting.drain().flat_map(|(_, waiting)| waiting);
-        let waiting = waiting.map(|waiting| match waiting {
-            Waiting::Send(submission) => submission.asker,
-            Waiting::Question(asked) => asked.asker,
-        });
+        let waiting = self.waiting.drain().map(Waiting::into_asker);
         sends
             .chain(questions)
             .chain(waiting)

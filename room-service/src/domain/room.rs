@@ -187,7 +187,7 @@ impl Room {
             dedupe,
             last_ts_ms: value.last_ts_ms,
             oldest: value.oldest.max(1),
-            record: Stored::read(revision, value.applied),
+            record: Stored::read(revision, value.applied, value.erase),
             open,
             pages: BTreeMap::new(),
             reacts: BTreeMap::new(),
@@ -245,9 +245,25 @@ impl Room {
             .insert(number, Slot::loaded(page, stored, cx.now_us));
     }
 
+    /// Begins what whoever put the record may not have come to: the erasure of the version before.
+    /// `cx.log_seq` is the first commit that the log is kept for, 0 for none.
+    pub(super) fn resume_erasure(&mut self, cx: &mut Folding<'_>) {
+        if let Some(before) = self.record.erasing() {
+            cx.ledger.erase(cx.room, Part::Record, before);
+            if cx.log_seq > 0 && self.record.needs(cx.log_seq) {
+                cx.ledger.mark(cx.room, Part::Record, cx.log_seq);
+            }
+        }
+    }
+
     /// Makes the changes of a later event to earlier ones, in whatever values they lie.
     fn amend(&mut self, cx: &mut Folding<'_>, event: &Event, is_new: bool) {
         let redacts = matches!(&event.kind, Some(Kind::Delete(delete)) if delete.redact);
+        if redacts && is_new {
+            // Whatever page the text is in by now, the stored record may be from before that was full.
+            self.record.redact();
+            cx.ledger.hurry(cx.room, Part::Record);
+        }
         let mut pages: Vec<u64> = Vec::new();
         for seq in targets(event) {
             let number = page_of(seq);
@@ -258,10 +274,6 @@ impl Room {
                 if is_new {
                     self.open.amend(seq, event);
                     self.touch_record(cx);
-                    if redacts {
-                        self.record.redact();
-                        cx.ledger.hurry(cx.room, Part::Record);
-                    }
                 }
             } else if !pages.contains(&number) {
                 pages.push(number);

@@ -34,6 +34,8 @@ pub(super) struct Bench {
     pub(super) rules: Arc<Rules>,
     pub(super) partition: Partition<u32>,
     pub(super) log: Vec<Commit>,
+    /// Bytes with a flipped bit, by the log seq of their record.
+    pub(super) flips: BTreeMap<u64, usize>,
     /// Records up to this log seq are trimmed.
     pub(super) trimmed: u64,
     pub(super) store: BTreeMap<String, (Bytes, u64)>,
@@ -58,6 +60,7 @@ impl Bench {
             partition,
             rules,
             log: Vec::new(),
+            flips: BTreeMap::new(),
             trimmed: 0,
             store: BTreeMap::new(),
             revisions: 0,
@@ -137,7 +140,7 @@ impl Bench {
 
     /// Gives the partition what it wants to read; `true` when there was something.
     pub(super) fn serve_loads(&mut self, now: Now) -> bool {
-        let loads = self.partition.take_loads();
+        let loads: Vec<_> = std::iter::from_fn(|| self.partition.next_load()).collect();
         for load in &loads {
             let fetched = self.store.get(&load.key()).cloned();
             self.reads.push(load.key());
@@ -211,13 +214,20 @@ impl Bench {
         if found.as_ref().map_or(0, |(_, revision)| *revision) == put.expected {
             self.revisions += 1;
             self.store.insert(key.clone(), (put.bytes, self.revisions));
-            if let Some(before) = self.partition.written(&put.value, self.revisions) {
-                self.erased.push((key.clone(), before));
-            }
+            self.partition.written(&put.value, self.revisions);
         } else {
             assert_eq!(self.partition.resolve(&put.value, found), Resolved::Again);
         }
+        self.erase_all();
         Some(key)
+    }
+
+    /// Makes the erasures that are due.
+    pub(super) fn erase_all(&mut self) {
+        while let Some((value, before)) = self.partition.next_erasure() {
+            self.erased.push((value.key(), before));
+            self.partition.erased(&value);
+        }
     }
 
     /// Puts everything and trims the log to its end; returns the keys put and the time it is then.
@@ -244,18 +254,37 @@ impl Bench {
         );
     }
 
+    /// A record as the log holds it.
+    pub(super) fn record(&self, log_seq: u64) -> Bytes {
+        let record = record::encode(&self.log[usize::try_from(log_seq).unwrap() - 1]);
+        let mut bytes = record.to_vec();
+        if let Some(at) = self.flips.get(&log_seq) {
+            bytes[*at] ^= 1;
+        }
+        bytes.into()
+    }
+
+    /// Flips a bit in what a record says of a room.
+    pub(super) fn damage(&mut self, log_seq: u64, room: &str) {
+        let record = self.record(log_seq);
+        let whole = record::open(log_seq, &record).unwrap();
+        let mut at = record.len() - whole.parts.iter().map(|part| part.1.len()).sum::<usize>();
+        for (id, part) in &whole.parts {
+            at += part.len();
+            if id.as_str() == room {
+                self.flips.insert(log_seq, at - 1);
+            }
+        }
+    }
+
     /// The process dies and another one claims: what is left is the store and the log behind the
     /// checkpoint.
     pub(super) fn restart(&mut self, now: Now) {
         let rules = Arc::clone(&self.rules);
         self.partition = Partition::new(rules, self.trimmed, self.epoch, 7);
-        for (at, commit) in self.log.iter().enumerate() {
-            let log_seq = at as u64 + 1;
-            if log_seq > self.trimmed {
-                self.partition
-                    .take_tail(log_seq, &record::encode(commit), now)
-                    .unwrap();
-            }
+        for log_seq in self.trimmed + 1..=self.log.len() as u64 {
+            let record = self.record(log_seq);
+            self.partition.take_tail(log_seq, &record, now).unwrap();
         }
         self.epoch += 1;
         let claim = Commit {

@@ -4,7 +4,7 @@
 
 use std::{future::Future, time::Duration};
 
-use broker::{Broker, Put as Outcome, Revision, Scan as _};
+use broker::{Broker, Put as Outcome, Revision, Scan as _, StoreError};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use proto::{
@@ -19,8 +19,10 @@ use crate::{
     domain::{Fetched, Load, Put, Putting, Summary, codec},
 };
 
-/// Values that are read or put at a time.
-const MAX_TASKS: usize = 16;
+/// Values that are read at a time.
+const MAX_LOADS: usize = 16;
+/// Values that are put, or have a version erased, at a time.
+const MAX_PUTS: usize = 16;
 /// Rooms of a listing that are handed over at a time.
 const LISTED_AT_ONCE: usize = 256;
 /// Before a value that was stale is read again.
@@ -38,7 +40,8 @@ pub(super) enum Done {
     Loaded {
         load: Load,
         attempt: u32,
-        fetched: Fetched,
+        /// An error for what is there and cannot be read.
+        fetched: Result<Fetched, String>,
     },
     Put {
         value: Putting,
@@ -47,19 +50,21 @@ pub(super) enum Done {
     /// What the store holds under the key of a put that did not settle.
     Found {
         value: Putting,
-        fetched: Fetched,
+        fetched: Result<Fetched, String>,
     },
     Checkpoint {
         log_seq: u64,
         outcome: Outcome,
     },
     /// What `ckpt` holds after a put of it that did not settle.
-    FoundCheckpoint(Fetched),
+    FoundCheckpoint(Result<Fetched, String>),
     Listed(Vec<Listed>),
     /// The listing has come to its end.
     AllListed,
+    /// The superseded version of a value is erased.
+    Erased(Putting),
     /// Nothing more to do.
-    Erased,
+    Nothing,
 }
 
 /// The pieces of work under way.
@@ -67,6 +72,9 @@ pub(super) struct Background<B> {
     broker: B,
     pp: PartitionId,
     tasks: JoinSet<Done>,
+    /// How many of them read values, and put or erase them.
+    loads: usize,
+    puts: usize,
     listing: Option<mpsc::Receiver<Vec<Listed>>>,
     /// The revision of `ckpt` that the next put of it expects; `None` while one is under way.
     pub(super) checkpoint: Option<Revision>,
@@ -79,14 +87,21 @@ impl<B: Broker> Background<B> {
             broker,
             pp,
             tasks: JoinSet::new(),
+            loads: 0,
+            puts: 0,
             listing: None,
             checkpoint: Some(checkpoint),
         }
     }
 
-    /// Whether one more put may begin.
-    pub(super) fn has_room(&self) -> bool {
-        self.tasks.len() < MAX_TASKS
+    /// Whether one more load may begin.
+    pub(super) fn may_load(&self) -> bool {
+        self.loads < MAX_LOADS
+    }
+
+    /// Whether one more put or erasure may begin.
+    pub(super) fn may_put(&self) -> bool {
+        self.puts < MAX_PUTS
     }
 
     /// What is done already, if anything.
@@ -96,7 +111,13 @@ impl<B: Broker> Background<B> {
 
     /// The next piece that is done; waits for ever when there is none. Cancel-safe.
     pub(super) async fn next(&mut self) -> Done {
-        let Self { tasks, listing, .. } = self;
+        let Self {
+            tasks,
+            loads,
+            puts,
+            listing,
+            ..
+        } = self;
         let listed = async {
             match listing {
                 Some(listing) => listing.recv().await,
@@ -106,7 +127,14 @@ impl<B: Broker> Background<B> {
         let done = async {
             loop {
                 match tasks.join_next().await {
-                    Some(Ok(done)) => return done,
+                    Some(Ok(done)) => {
+                        match done {
+                            Done::Loaded { .. } => *loads -= 1,
+                            Done::Put { .. } | Done::Found { .. } | Done::Erased(_) => *puts -= 1,
+                            _ => {}
+                        }
+                        return done;
+                    }
                     Some(Err(failure)) => {
                         error!(error = %failure, "work beside an owner's loop failed");
                     }
@@ -129,6 +157,7 @@ impl<B: Broker> Background<B> {
     pub(super) fn load(&mut self, load: Load, attempt: u32) {
         let key = load.key();
         let value = self.get(key);
+        self.loads += 1;
         self.tasks.spawn(async move {
             if attempt > 0 {
                 tokio::time::sleep(READ_AGAIN_AFTER).await;
@@ -143,6 +172,7 @@ impl<B: Broker> Background<B> {
 
     /// Puts a value.
     pub(super) fn put(&mut self, put: Put) {
+        self.puts += 1;
         let (broker, pp) = (self.broker.clone(), self.pp);
         self.tasks.spawn(async move {
             let (key, expected) = (put.value.key(), Revision(put.expected));
@@ -157,6 +187,7 @@ impl<B: Broker> Background<B> {
     /// Reads what the store holds under the key of a put that did not settle.
     pub(super) fn find(&mut self, value: Putting) {
         let found = self.get(value.key());
+        self.puts += 1;
         self.tasks.spawn(async move {
             Done::Found {
                 value,
@@ -166,9 +197,11 @@ impl<B: Broker> Background<B> {
     }
 
     /// Erases the version of a value that held what was redacted.
-    pub(super) fn erase(&mut self, key: String, revision: u64) {
+    pub(super) fn erase(&mut self, value: Putting, revision: u64) {
+        self.puts += 1;
         let (broker, pp) = (self.broker.clone(), self.pp);
         self.tasks.spawn(async move {
+            let key = value.key();
             let mut backoff = Backoff::new();
             while let Err(error) = broker.erase(pp, &key, Revision(revision)).await {
                 if backoff.is_first() {
@@ -176,7 +209,7 @@ impl<B: Broker> Background<B> {
                 }
                 backoff.wait().await;
             }
-            Done::Erased
+            Done::Erased(value)
         });
     }
 
@@ -216,18 +249,19 @@ impl<B: Broker> Background<B> {
                 debug!(partition.id = %pp, error = error, "the rooms could not be listed, trying again");
                 backoff.wait().await;
             }
-            Done::Erased
+            Done::Nothing
         });
     }
 
-    /// The value under a key, however long the store is away.
-    fn get(&self, key: String) -> impl Future<Output = Fetched> + use<B> {
+    /// The value under a key, however long the store is away; an error for one that is damaged.
+    fn get(&self, key: String) -> impl Future<Output = Result<Fetched, String>> + use<B> {
         let (broker, pp) = (self.broker.clone(), self.pp);
         async move {
             let mut backoff = Backoff::new();
             loop {
                 match broker.get(pp, &key).await {
-                    Ok(value) => return value.map(|value| (value.bytes, value.revision.0)),
+                    Ok(value) => return Ok(value.map(|value| (value.bytes, value.revision.0))),
+                    Err(StoreError::Damaged(why)) => return Err(why),
                     Err(error) => {
                         debug!(partition.id = %pp, store.key = key, error = %error, "a value could not be read, trying again");
                         backoff.wait().await;
@@ -272,5 +306,36 @@ async fn list<B: Broker>(
         if is_last {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::embedded::Embedded;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn loads_leave_room_for_puts_and_erasures() {
+        let pp = PartitionId::Rooms(0);
+        let broker = Embedded::in_memory().unwrap();
+        broker.provision(&[pp]).await.unwrap();
+        let mut background = Background::new(broker, pp, Revision::NONE);
+        let room = RoomId::parse("a").unwrap();
+        for number in 0..MAX_LOADS as u64 {
+            assert!(background.may_load());
+            background.load(Load::Page(room.clone(), number), 0);
+        }
+        assert!(!background.may_load());
+        for _ in 0..MAX_PUTS {
+            assert!(background.may_put());
+            let value = Putting::of_record(&room);
+            background.erase(value, 7);
+        }
+        assert!(!background.may_put());
+        for _ in 0..MAX_LOADS + MAX_PUTS {
+            background.next().await;
+        }
+        assert_eq!((background.loads, background.puts), (0, 0));
     }
 }

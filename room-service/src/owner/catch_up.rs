@@ -34,12 +34,21 @@ impl<B: Broker> Owner<B> {
             let started = Instant::now();
             match self.read_on(&mut batch).await {
                 Progress::AtEnd => break started,
-                Progress::Ended(end) => return Err(end),
+                Progress::Ended(end) => {
+                    // Whoever waits for it is answered with the others.
+                    batch
+                        .into_iter()
+                        .for_each(|batch| self.partition.put_back(batch));
+                    return Err(end);
+                }
                 Progress::Unavailable(why) => {
                     if backoff.is_first() {
                         warn!(partition.id = %self.pp, error = why, "the log is away, trying again");
                     }
                     if self.shutdown.is_cancelled() {
+                        batch
+                            .into_iter()
+                            .for_each(|batch| self.partition.put_back(batch));
                         return Err(End::Stopped);
                     }
                     self.inbox.fill_until(backoff.wait()).await;
@@ -102,16 +111,23 @@ impl<B: Broker> Owner<B> {
         record: &Bytes,
         batch: &mut Option<Batch<Asker>>,
     ) -> Result<(), End> {
-        let commit = domain::decode(log_seq, record).map_err(End::Unfoldable)?;
-        if commit.owner != *self.shared.me && commit.epoch >= self.epoch {
-            return Err(self.depose(batch.take(), commit.epoch).await);
+        let commit = domain::open(log_seq, record).map_err(End::Unfoldable)?;
+        let frame = &commit.frame;
+        if frame.owner != *self.shared.me && frame.epoch >= self.epoch {
+            return Err(self.depose(batch.take(), frame.epoch).await);
         }
         let now = self.shared.clock.now();
         let done = match batch.take_if(|batch| batch.record.as_ref() == Some(record)) {
-            Some(mine) => self.partition.committed(mine, log_seq, now),
-            None => self.partition.fold(log_seq, commit, record.len(), now),
+            Some(mine) => {
+                let done = self.partition.committed(mine, log_seq, now);
+                done.map_err(End::Unfoldable)?
+            }
+            None => {
+                let bytes = record.len();
+                self.partition.fold_record(log_seq, commit, bytes, now)
+            }
         };
-        self.carry_out(done.map_err(End::Unfoldable)?).await;
+        self.carry_out(done).await;
         Ok(())
     }
 }

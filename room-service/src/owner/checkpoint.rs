@@ -49,7 +49,12 @@ impl<B: Broker> Owner<B> {
     /// Starts the puts that are due.
     pub(super) fn put_values(&mut self) {
         let now = self.shared.clock.now();
-        while self.background.has_room()
+        while self.background.may_put()
+            && let Some((value, before)) = self.partition.next_erasure()
+        {
+            self.background.erase(value, before);
+        }
+        while self.background.may_put()
             && let Some(put) = self.partition.next_put(now)
         {
             self.background.put(put);

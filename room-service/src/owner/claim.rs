@@ -106,6 +106,7 @@ impl<B: Broker> Owner<B> {
             background: Background::new(shared.broker.clone(), pp, base.checkpoint),
             confirmed_at: None,
             next_tick: Instant::now(),
+            next_stale_look: Instant::now(),
             ticks: 0,
             shutdown: shutdown.clone(),
         };

@@ -11,9 +11,11 @@ use crate::domain::{Fetched, FoldError, Load, Loaded, Putting, Resolved, codec};
 const STALE_READINGS: u32 = 100;
 
 impl<B: Broker> Owner<B> {
-    /// Starts what the domain wants read or put.
+    /// Starts what the domain wants read.
     pub(super) fn start_work(&mut self) {
-        for load in self.partition.take_loads() {
+        while self.background.may_load()
+            && let Some(load) = self.partition.next_load()
+        {
             self.background.load(load, 0);
         }
     }
@@ -27,7 +29,18 @@ impl<B: Broker> Owner<B> {
                 fetched,
             } => self.loaded(load, attempt, fetched).await?,
             Done::Put { value, outcome } => self.put_done(value, outcome).await?,
-            Done::Found { value, fetched } => {
+            Done::Found {
+                value,
+                fetched: Err(why),
+            } => {
+                // It stays dirty, and the log is kept for it.
+                error!(partition.id = %self.pp, store.key = value.key(), error = why, "a value cannot be replaced");
+                self.partition.not_written(&value, self.shared.clock.now());
+            }
+            Done::Found {
+                value,
+                fetched: Ok(fetched),
+            } => {
                 if self.partition.resolve(&value, fetched) == Resolved::Newer {
                     warn!(partition.id = %self.pp, store.key = value.key(), "the store is ahead of what this process has folded");
                     return Err(self.depose(None, 0).await);
@@ -35,9 +48,10 @@ impl<B: Broker> Owner<B> {
             }
             Done::Checkpoint { log_seq, outcome } => self.checkpoint_done(log_seq, outcome),
             Done::FoundCheckpoint(found) => self.found_checkpoint(found).await?,
+            Done::Erased(value) => self.partition.erased(&value),
             Done::Listed(rooms) => self.listed(rooms),
             Done::AllListed => self.all_listed(),
-            Done::Erased => {}
+            Done::Nothing => {}
         }
         self.put_values();
         Ok(())
@@ -50,13 +64,31 @@ impl<B: Broker> Owner<B> {
         }
     }
 
-    async fn loaded(&mut self, load: Load, attempt: u32, fetched: Fetched) -> Result<(), End> {
+    /// Tells operators of rooms that the log was found damaged for.
+    pub(super) fn tell_damage(&mut self) {
+        for words in self.partition.take_damage() {
+            self.tell_broken(&Loaded::Broken(words));
+        }
+    }
+
+    async fn loaded(
+        &mut self,
+        load: Load,
+        attempt: u32,
+        fetched: Result<Fetched, String>,
+    ) -> Result<(), End> {
         let now = self.shared.clock.now();
-        match self.partition.loaded(&load, fetched, now) {
-            Loaded::Done => {}
+        let outcome = match fetched {
+            Ok(fetched) => self.partition.loaded(&load, fetched, now),
+            Err(why) => self.partition.not_loaded(&load, &why, now),
+        };
+        match outcome {
+            Loaded::Done | Loaded::StillBroken => {}
             Loaded::Stale if attempt < STALE_READINGS => self.background.load(load, attempt + 1),
             Loaded::Stale => {
-                let outcome = self.partition.not_loaded(&load, "it is not in the store");
+                let outcome = self
+                    .partition
+                    .not_loaded(&load, "it is not in the store", now);
                 self.tell_broken(&outcome);
             }
             Loaded::Ahead { applied } => {
@@ -88,9 +120,7 @@ impl<B: Broker> Owner<B> {
         match outcome {
             Outcome::Written(revision) => {
                 self.shared.metrics.puts.inc();
-                if let Some(before) = self.partition.written(&value, revision.0) {
-                    self.background.erase(value.key(), before);
-                }
+                self.partition.written(&value, revision.0);
             }
             Outcome::Conflict { .. } | Outcome::Unclear => {
                 // Whoever put it has the log behind it: look there first.
@@ -119,8 +149,12 @@ impl<B: Broker> Owner<B> {
         }
     }
 
-    async fn found_checkpoint(&mut self, found: Fetched) -> Result<(), End> {
-        let Some((bytes, revision)) = found else {
+    async fn found_checkpoint(&mut self, found: Result<Fetched, String>) -> Result<(), End> {
+        let unfoldable = |why: String| {
+            let words = format!("value `ckpt` of partition {}: {why}", self.pp);
+            End::Unfoldable(FoldError::Mismatch(words))
+        };
+        let Some((bytes, revision)) = found.map_err(unfoldable)? else {
             self.background.checkpoint = Some(Revision::NONE);
             return Ok(());
         };
@@ -132,10 +166,7 @@ impl<B: Broker> Owner<B> {
                 self.background.checkpoint = Some(Revision(revision));
                 Ok(())
             }
-            Err(damaged) => {
-                let words = format!("value `ckpt` of partition {}: {damaged}", self.pp);
-                Err(End::Unfoldable(FoldError::Mismatch(words)))
-            }
+            Err(damaged) => Err(unfoldable(damaged.to_string())),
         }
     }
 

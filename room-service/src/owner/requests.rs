@@ -9,14 +9,18 @@ use proto::{
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Asker, Owner, STALE_AFTER};
+use super::{Asker, LOOK_FOR_STALE_EVERY, Owner, STALE_AFTER};
 use crate::domain::{Asked, Question, Submission};
 
 impl<B: Broker> Owner<B> {
     /// Takes in the requests that have arrived, as many as may wait, but those that are stale.
     pub(super) fn take_in(&mut self) {
-        self.partition
-            .retain_waiting(|asker| asker.arrived.elapsed() <= STALE_AFTER);
+        let now = Instant::now();
+        if self.next_stale_look <= now {
+            self.next_stale_look = now + LOOK_FOR_STALE_EVERY;
+            self.partition
+                .retain_waiting(|asker| now - asker.arrived <= STALE_AFTER);
+        }
         while self.partition.has_room()
             && let Some((arrived, message)) = self.inbox.pop()
         {

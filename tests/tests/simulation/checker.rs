@@ -5,12 +5,12 @@ mod fold;
 
 use std::{collections::BTreeMap, fmt};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use prost::Message as _;
 use proto::{
     PartitionId, RoomId,
     bus::v1::send::Body,
-    log::v1::{Commit, Event, event::Kind},
+    log::v1::{Commit, CommitFrame, Event, RoomEvents, event::Kind},
 };
 
 use crate::seen::{Answer, Everything, Sent};
@@ -244,13 +244,31 @@ fn is_the_fold(room: &RoomId, read: &[Event], events: &[Event]) -> Vec<String> {
     expected.differences(&found, room.as_str())
 }
 
-/// A record's bytes behind its check sum: 0, the sum's eight bytes, the commit.
+/// A record: the length of its frame, the frame, the rooms' events. Each message stands behind nine bytes,
+/// 0 and the eight of its check sum.
 fn decode(record: &Bytes) -> Result<Commit, String> {
-    let body = match record.first() {
-        Some(0) => record.get(9..).ok_or("too short")?,
-        _ => record,
+    let words = |error: prost::DecodeError| error.to_string();
+    let mut rest = record.clone();
+    let frame_bytes = rest.try_get_u32_le().map_err(|error| error.to_string())?;
+    let mut take = |bytes: u32| {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let is_there = bytes <= rest.len() && bytes >= 9;
+        is_there.then(|| rest.split_to(bytes).slice(9..))
     };
-    Commit::decode(body).map_err(|error| error.to_string())
+    let frame = take(frame_bytes).ok_or("the frame is cut")?;
+    let frame = CommitFrame::decode(frame).map_err(words)?;
+    let mut rooms = Vec::new();
+    for part in &frame.parts {
+        let events = take(part.bytes).ok_or("a room's events are cut")?;
+        rooms.push(RoomEvents::decode(events).map_err(words)?);
+    }
+    Ok(Commit {
+        format: frame.format,
+        epoch: frame.epoch,
+        owner: frame.owner,
+        ts_ms: frame.ts_ms,
+        rooms,
+    })
 }
 
 fn author(event: &Event) -> &str {

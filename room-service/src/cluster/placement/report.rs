@@ -84,6 +84,15 @@ impl Placement {
         cannot.or_else(|| (!unowned.is_empty()).then(none_yet))
     }
 
+    /// Whether neither this process nor any that lives can own the partition, as far as is known.
+    pub(in crate::cluster) fn nobody_can_own(&self, pp: PartitionId, now: Duration) -> bool {
+        let cannot = |partition: &Partition| partition.cannot.is_some();
+        let may = |profile: &Profile| !profile.aside && !profile.cannot_own.contains(&pp);
+        self.partitions.get(&pp).is_some_and(cannot)
+            && !self.is_served(pp, now)
+            && !self.members.living().any(|(_, profile)| may(profile))
+    }
+
     /// Whether this process or a living replica owns the partition, or is about to: one that was just
     /// released is on its way.
     fn is_served(&self, pp: PartitionId, now: Duration) -> bool {

@@ -47,7 +47,7 @@ fn pages_hold_64_events_from_the_first_of_theirs() {
     assert_eq!(page.get(64), None);
     assert_eq!(Page::of(0, events.clone()), None);
     assert_eq!(Page::of(1, events[1..].to_vec()), None);
-    let value = page.value("g", 7);
+    let value = page.value("g", 7, 0);
     assert_eq!(Page::of(1, value.events), Some(page));
 }
 

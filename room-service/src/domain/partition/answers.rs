@@ -7,11 +7,13 @@ use prost::Message as _;
 use proto::{
     Code, RoomId,
     bus::v1::{Heads, RoomHead, reply},
-    log::v1::RoomEvents,
 };
 
 use super::{Asked, Change, Held, Load, Now, Partition, Question, Waiting, propose::refusal};
-use crate::domain::room::{self, Summary};
+use crate::domain::{
+    record,
+    room::{self, Summary},
+};
 
 /// For how long a changed head is told (DESIGN section 5, Heads).
 const TOLD_FOR_US: u64 = 10_000_000;
@@ -63,6 +65,7 @@ impl<T> Partition<T> {
         let id = &asked.room;
         let is_new = self.is_certainly_new(id);
         match self.rooms.get_mut(id) {
+            _ if self.damaged.contains(id) => Ok(refusal(Code::Internal, 0)),
             Some(Held::Present(room)) => {
                 let view = match &asked.question {
                     Question::Read(read) => room.view(read, now.mono_us),
@@ -90,11 +93,13 @@ impl<T> Partition<T> {
 
     /// Counts the rooms of the tail as changed now: nobody may have told of their last events.
     pub fn note_tail(&mut self, now: Now) {
-        let last_of = |events: &Bytes| RoomEvents::decode(events.clone()).ok();
+        let last_of = |id: &RoomId, (log_seq, part): &(u64, Bytes)| {
+            record::open_part(*log_seq, id, part).ok()
+        };
         let changes: Vec<_> = self
             .tails
             .iter()
-            .filter_map(|(id, tail)| Some((id.clone(), last_of(&tail.back()?.1)?)))
+            .filter_map(|(id, tail)| Some((id.clone(), last_of(id, tail.back()?)?)))
             .collect();
         for (id, events) in changes {
             if let Some(last) = events.events.last() {
@@ -111,12 +116,13 @@ impl<T> Partition<T> {
         known: impl Fn(&RoomId) -> Option<Summary>,
     ) -> Vec<(RoomId, Summary)> {
         let summary = |id: &RoomId, tail: &VecDeque<(u64, Bytes)>| {
-            tail.iter().fold(known(id), |known, (_, events)| {
-                match RoomEvents::decode(events.clone()) {
+            tail.iter()
+                .fold(known(id), |known, (log_seq, part)| match record::open_part(
+                    *log_seq, id, part,
+                ) {
                     Ok(events) => Some(Summary::with(known, &events)),
                     Err(_) => known,
-                }
-            })
+                })
         };
         self.tails
             .iter()

@@ -1,28 +1,26 @@
 //! Rooms and pages on their way into memory: who waits for them, and what is made of what the store held.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
-use prost::Message as _;
 use proto::{
     Code, RoomId,
     bus::v1::reply,
-    log::v1::{
-        COMMIT_FORMAT, PageValue, RawCommit, ReactValue, RoomEvents, RoomName, RoomValue,
-        VALUE_FORMAT,
-    },
+    log::v1::{PageValue, ReactValue, RoomValue, VALUE_FORMAT},
 };
 
 use super::{Held, Now, Partition, Waiting, outcome};
 use crate::domain::{
-    codec::{self, Damaged},
+    codec,
     ledger::Part,
     page::Page,
-    record::FoldError,
+    record::{self, FoldError, Record},
     room::{Folding, Room},
     value::Stored,
 };
 
-/// When to try again what this version does not know.
-const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// Before a load that was given up is tried again, unless somebody asks for it.
+const LOAD_AGAIN_AFTER_US: u64 = 60_000_000;
 
 /// A value that has to be read from the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,25 +79,27 @@ pub(crate) enum Loaded {
     },
     /// It is damaged, and so the room cannot be served; the words name the key.
     Broken(String),
+    /// It still is.
+    StillBroken,
 }
 
 impl<T> Partition<T> {
     /// Lets somebody wait for a load.
     pub(super) fn wait_for(&mut self, load: Load, waiting: Waiting<T>) {
         self.want(load.clone());
-        self.waiting.entry(load).or_default().push(waiting);
+        self.waiting.push(load, waiting);
     }
 
     pub(super) fn want(&mut self, load: Load) {
         if self.fetching.insert(load.clone()) {
-            self.wanted.push(load);
+            self.wanted.push_back(load);
         }
     }
 
-    /// What is to be read from the store from now on; each is answered by [`loaded`](Self::loaded) or
+    /// The next value to read from the store; it is answered by [`loaded`](Self::loaded) or
     /// [`not_loaded`](Self::not_loaded).
-    pub(crate) fn take_loads(&mut self) -> Vec<Load> {
-        std::mem::take(&mut self.wanted)
+    pub(crate) fn next_load(&mut self) -> Option<Load> {
+        self.wanted.pop_front()
     }
 
     /// Takes a value that was read.
@@ -111,9 +111,7 @@ impl<T> Partition<T> {
         };
         match outcome {
             Ok(()) => self.go_on(load),
-            Err(Loaded::Broken(why)) => {
-                return self.not_loaded(load, &why);
-            }
+            Err(Loaded::Broken(why)) => return self.not_loaded(load, &why, now),
             Err(again) => return again,
         }
         Loaded::Done
@@ -121,7 +119,7 @@ impl<T> Partition<T> {
 
     /// Gives a load up: whoever waits for it is refused, and a room whose own value it is cannot be
     /// served. A room in memory stays there: it may hold what is not stored yet.
-    pub(crate) fn not_loaded(&mut self, load: &Load, why: &str) -> Loaded {
+    pub(crate) fn not_loaded(&mut self, load: &Load, why: &str, now: Now) -> Loaded {
         let words = format!("value `{}`: {why}", load.key());
         if let Load::Room(room) = load {
             self.rooms.entry(room.clone()).or_insert(Held::Broken);
@@ -130,20 +128,34 @@ impl<T> Partition<T> {
         }
         self.fetching.remove(load);
         let refusal = super::propose::refusal(Code::Internal, 0);
-        for waiting in self.waiting.remove(load).unwrap_or_default() {
-            let asker = match waiting {
-                Waiting::Send(submission) => submission.asker,
-                Waiting::Question(asked) => asked.asker,
-            };
-            self.refused.push((asker, refusal.clone()));
+        let waited = self.waiting.take(load).into_iter();
+        self.refused
+            .extend(waited.map(|waiting| (waiting.into_asker(), refusal.clone())));
+        let again_us = now.mono_us + LOAD_AGAIN_AFTER_US;
+        match self.broken.insert(load.clone(), again_us) {
+            None => Loaded::Broken(words),
+            Some(_) => Loaded::StillBroken,
         }
-        Loaded::Broken(words)
+    }
+
+    /// A room cannot go on from here: its commits are kept from here on, and nobody may begin it anew.
+    pub(super) fn is_damaged(&mut self, room: &RoomId, error: &FoldError) {
+        if self.damaged.insert(room.clone()) {
+            self.damage.push(error.to_string());
+        }
+        self.known.entry(room.clone()).or_insert(1);
+        // Whoever came for what the head promises would come again and again.
+        self.changed.remove(room);
+    }
+
+    /// Words on rooms that the log was found damaged for.
+    pub(crate) fn take_damage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.damage)
     }
 
     /// Refuses a request that this version does not know, for now.
     pub(crate) fn cannot_answer(&mut self, asker: T) {
-        let refusal = super::propose::refusal(Code::Unavailable, UNAVAILABLE_RETRY_MS);
-        self.refused.push((asker, refusal));
+        self.refused.push((asker, outcome::unavailable()));
     }
 
     /// Answers to those for whom something could not be loaded.
@@ -154,8 +166,11 @@ impl<T> Partition<T> {
     /// Whoever waited is next.
     fn go_on(&mut self, load: &Load) {
         self.fetching.remove(load);
+        if self.broken.remove(load).is_some() {
+            self.ledger.unpark(load.room());
+        }
         let mut sends = Vec::new();
-        for waiting in self.waiting.remove(load).unwrap_or_default() {
+        for waiting in self.waiting.take(load) {
             match waiting {
                 Waiting::Send(submission) => sends.push(submission),
                 Waiting::Question(asked) => self.questions.push_back(asked),
@@ -182,51 +197,53 @@ impl<T> Partition<T> {
                     return Err(broken("it is of another room"));
                 }
                 let room = Room::load(value, revision);
-                Some(room.ok_or_else(|| broken("its events do not reach its head"))?)
+                let mut room = room.ok_or_else(|| broken("its events do not reach its head"))?;
+                let first = self.tails.get(id).and_then(VecDeque::front);
+                room.resume_erasure(&mut Folding {
+                    room: id,
+                    log_seq: first.map_or(0, |(log_seq, _)| *log_seq),
+                    ledger: &mut self.ledger,
+                    now_us: now.mono_us,
+                });
+                Some(room)
             }
         };
         let held = match self.fold_tail(id, room, now) {
-            Ok(Some(room)) => Held::Present(Box::new(room)),
-            Ok(None) => Held::Absent,
-            Err(error) => return Err(broken(&error.to_string())),
+            Some(room) => Held::Present(Box::new(room)),
+            None => Held::Absent,
         };
         self.rooms.insert(id.clone(), held);
         Ok(())
     }
 
-    /// Folds into a room what was committed while it was not in memory.
-    fn fold_tail(
-        &mut self,
-        id: &RoomId,
-        room: Option<Room>,
-        now: Now,
-    ) -> Result<Option<Room>, FoldError> {
-        let Some(tail) = self.tails.get(id) else {
-            return Ok(room);
+    /// Folds into a room what was committed while it was not in memory, up to where that is damaged.
+    fn fold_tail(&mut self, id: &RoomId, mut room: Option<Room>, now: Now) -> Option<Room> {
+        let Some(mut tail) = self.tails.remove(id) else {
+            return room;
         };
-        let (mut room, tail) = (room, tail.clone());
-        for (log_seq, events) in &tail {
-            let events = RoomEvents::decode(events.clone()).map_err(|error| {
-                let why = Damaged::Undecodable(error.to_string());
-                FoldError::Undecodable {
-                    log_seq: *log_seq,
-                    why,
-                }
-            })?;
-            let room = room.get_or_insert_with(|| Room::new(&events));
-            let folding = Folding {
-                room: id,
-                log_seq: *log_seq,
-                ledger: &mut self.ledger,
-                now_us: now.mono_us,
-            };
-            outcome::fold_events(room, folding, events.events)?;
-        }
         if let Some((first, _)) = tail.front() {
             self.ledger.unmark(id, Part::Tail, *first);
         }
-        self.tails.remove(id);
-        Ok(room)
+        while let Some((log_seq, part)) = tail.pop_front() {
+            let folded = record::open_part(log_seq, id, &part).and_then(|events| {
+                let folding = Folding {
+                    room: id,
+                    log_seq,
+                    ledger: &mut self.ledger,
+                    now_us: now.mono_us,
+                };
+                let room = room.get_or_insert_with(|| Room::new(&events));
+                outcome::fold_events(room, folding, events.events)
+            });
+            if let Err(error) = folded {
+                tail.push_front((log_seq, part));
+                self.ledger.mark(id, Part::Tail, log_seq);
+                self.tails.insert(id.clone(), tail);
+                self.is_damaged(id, &error);
+                break;
+            }
+        }
+        room.filter(|room| room.summary.head > 0)
     }
 
     fn load_page(
@@ -240,7 +257,7 @@ impl<T> Partition<T> {
         let (bytes, revision) = fetched.ok_or(Loaded::Stale)?;
         let value: PageValue = decode(&bytes, |value: &PageValue| value.format)?;
         self.is_within(value.applied)?;
-        let stored = Stored::read(revision, value.applied);
+        let stored = Stored::read(revision, value.applied, value.erase);
         let Some(Held::Present(room)) = self.rooms.get_mut(id) else {
             return Ok(());
         };
@@ -270,7 +287,7 @@ impl<T> Partition<T> {
         if let Some((bytes, revision)) = fetched {
             let value: ReactValue = decode(&bytes, |value: &ReactValue| value.format)?;
             self.is_within(value.applied)?;
-            stored = Stored::read(revision, value.applied);
+            stored = Stored::read(revision, value.applied, 0);
             let generation = match self.rooms.get(id) {
                 Some(Held::Present(room)) => room.summary.generation.as_str(),
                 _ => "",
@@ -306,21 +323,13 @@ impl<T> Partition<T> {
     /// # Errors
     /// [`FoldError`], for a record that this version does not know.
     pub fn take_tail(&mut self, log_seq: u64, record: &Bytes, now: Now) -> Result<(), FoldError> {
-        let damaged = |why: Damaged| FoldError::Undecodable { log_seq, why };
-        let undecodable = |error: prost::DecodeError| Damaged::Undecodable(error.to_string());
-        let (body, is_sealed) = codec::unseal(record).map_err(damaged)?;
-        let commit = RawCommit::decode(body).map_err(|error| damaged(undecodable(error)))?;
-        crate::domain::record::check_format(commit.format, is_sealed).map_err(damaged)?;
-        for events in commit.rooms {
-            let name =
-                RoomName::decode(events.clone()).map_err(|error| damaged(undecodable(error)))?;
-            let id = outcome::room_of(log_seq, &name.room)?;
-            self.keep(log_seq, &id, events);
+        let Record { frame, parts } = record::open(log_seq, record)?;
+        for (id, part) in parts {
+            self.keep(log_seq, &id, part);
         }
-        debug_assert!(commit.format <= COMMIT_FORMAT);
         self.ledger.committed(log_seq, record.len(), now);
         self.folded = log_seq;
-        self.epoch = self.epoch.max(commit.epoch);
+        self.epoch = self.epoch.max(frame.epoch);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     codec::Damaged,
-    record::FoldError,
+    record::{self, FoldError, Record},
     room::{Folding, Room, Summary},
 };
 
@@ -88,8 +88,7 @@ impl<T> Partition<T> {
                 Verdict::Decided(_) => undecided.push(submission),
                 Verdict::Placed(_) => {
                     self.charges.refund(&submission.room, &submission.send);
-                    let answer = refusal(Code::Unavailable, UNAVAILABLE_RETRY_MS);
-                    replies.push((submission.asker, answer));
+                    replies.push((submission.asker, unavailable()));
                 }
             }
         }
@@ -121,24 +120,58 @@ impl<T> Partition<T> {
         now: Now,
     ) -> Result<Committed<T>, FoldError> {
         let mut done = Committed::default();
-        for events in commit.rooms {
+        for mut events in commit.rooms {
             let id = room_of(log_seq, &events.room)?;
-            let fanout = Fanout {
-                room: events.room.clone(),
-                r#gen: events.r#gen.clone(),
-                epoch: commit.epoch,
-                events: events.events.clone(),
-            };
-            done.fanouts
-                .push((id.clone(), fanout.encode_to_vec().into()));
+            let fanout = fanout(&mut events, commit.epoch);
             if let Some(summary) = self.fold_room(log_seq, &id, events, now)? {
-                done.summaries.push((id, summary));
+                done.summaries.push((id.clone(), summary));
+            }
+            done.fanouts.push((id, fanout));
+        }
+        self.is_folded(log_seq, commit.epoch, bytes, now);
+        Ok(done)
+    }
+
+    /// Folds a record that was found in the log, which must be the next one; `bytes` is its size. A room
+    /// whose part of it is damaged goes on no more; the others do.
+    pub(crate) fn fold_record(
+        &mut self,
+        log_seq: u64,
+        record: Record,
+        bytes: usize,
+        now: Now,
+    ) -> Committed<T> {
+        let mut done = Committed::default();
+        let epoch = record.frame.epoch;
+        for (id, part) in record.parts {
+            if self.damaged.contains(&id) {
+                self.keep(log_seq, &id, part);
+                continue;
+            }
+            let folded = record::open_part(log_seq, &id, &part).and_then(|mut events| {
+                let fanout = fanout(&mut events, epoch);
+                let summary = self.fold_room(log_seq, &id, events, now)?;
+                Ok((fanout, summary))
+            });
+            match folded {
+                Ok((fanout, summary)) => {
+                    done.fanouts.push((id.clone(), fanout));
+                    done.summaries.extend(summary.map(|summary| (id, summary)));
+                }
+                Err(error) => {
+                    self.keep(log_seq, &id, part);
+                    self.is_damaged(&id, &error);
+                }
             }
         }
+        self.is_folded(log_seq, epoch, bytes, now);
+        done
+    }
+
+    fn is_folded(&mut self, log_seq: u64, epoch: u64, bytes: usize, now: Now) {
         self.ledger.committed(log_seq, bytes, now);
         self.folded = log_seq;
-        self.epoch = self.epoch.max(commit.epoch);
-        Ok(done)
+        self.epoch = self.epoch.max(epoch);
     }
 
     fn fold_room(
@@ -157,7 +190,7 @@ impl<T> Partition<T> {
             None => self.is_certainly_new(id),
         };
         if !is_in_memory {
-            self.keep(log_seq, id, events.encode_to_vec().into());
+            self.keep(log_seq, id, record::seal_part(&events));
             return Ok(None);
         }
         let held = self.rooms.entry(id.clone()).or_insert(Held::Absent);
@@ -177,15 +210,36 @@ impl<T> Partition<T> {
         Ok(Some(room.summary.clone()))
     }
 
-    /// Keeps the events of a room that is not in memory.
-    pub(super) fn keep(&mut self, log_seq: u64, id: &RoomId, events: Bytes) {
+    /// Keeps a record's part for a room that is not in memory.
+    pub(super) fn keep(&mut self, log_seq: u64, id: &RoomId, part: Bytes) {
         let tail = self.tails.entry(id.clone()).or_default();
         if tail.is_empty() {
             self.ledger
                 .mark(id, crate::domain::ledger::Part::Tail, log_seq);
         }
-        tail.push_back((log_seq, events));
+        tail.push_back((log_seq, part));
     }
+}
+
+/// What gateways are told of a room's new events.
+fn fanout(events: &mut RoomEvents, epoch: u64) -> Bytes {
+    let mut fanout = Fanout {
+        room: std::mem::take(&mut events.room),
+        r#gen: std::mem::take(&mut events.r#gen),
+        epoch,
+        events: std::mem::take(&mut events.events),
+    };
+    let encoded = fanout.encode_to_vec().into();
+    // Only lent: a copy of every event would cost as much again.
+    events.room = std::mem::take(&mut fanout.room);
+    events.r#gen = std::mem::take(&mut fanout.r#gen);
+    events.events = std::mem::take(&mut fanout.events);
+    encoded
+}
+
+/// The answer while something is wrong that has nothing to do with the request.
+pub(crate) fn unavailable() -> reply::Result {
+    refusal(Code::Unavailable, UNAVAILABLE_RETRY_MS)
 }
 
 /// The id that a record names.

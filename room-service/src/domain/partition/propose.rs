@@ -138,6 +138,7 @@ impl<T> Partition<T> {
         let id = &submission.room;
         let is_new = self.is_certainly_new(id);
         let room = match self.rooms.get_mut(id) {
+            _ if self.damaged.contains(id) => return refused(Code::Internal, 0),
             Some(Held::Present(room)) => Some(room),
             Some(Held::Absent) => None,
             Some(Held::Broken) => return refused(Code::Internal, 0),

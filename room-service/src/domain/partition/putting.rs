@@ -1,6 +1,8 @@
 //! Putting values into the store at a steady budget, how far the log may be trimmed for it, and rooms on
 //! their way out of memory.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use proto::{
     RoomId,
@@ -12,6 +14,7 @@ use crate::domain::{
     codec::{self, Damaged},
     ledger::Part,
     room::Next,
+    value::Stored,
 };
 
 /// Dirty values that are looked at for one whose turn it is.
@@ -21,7 +24,7 @@ const PAGE_IDLE_US: u64 = 30_000_000;
 /// Rooms nobody used for this long leave memory.
 const ROOM_IDLE_US: u64 = 120_000_000;
 
-/// Which value is put.
+/// Which value is put, or has a version erased.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Putting {
     pub(crate) room: RoomId,
@@ -29,6 +32,14 @@ pub(crate) struct Putting {
 }
 
 impl Putting {
+    #[cfg(test)]
+    pub(crate) fn of_record(room: &RoomId) -> Self {
+        Self {
+            room: room.clone(),
+            part: Part::Record,
+        }
+    }
+
     /// The value's key.
     pub(crate) fn key(&self) -> String {
         loading::key(&self.room, self.part)
@@ -57,15 +68,15 @@ impl<T> Partition<T> {
     /// The next put to make now, if any; it is answered by one of [`written`](Self::written),
     /// [`not_written`](Self::not_written) and [`resolve`](Self::resolve).
     pub(crate) fn next_put(&mut self, now: Now) -> Option<Put> {
-        if self.ledger.is_held(now) {
-            return None;
+        for (room, part) in self.ledger.end_pauses(now) {
+            self.hurry_again(&room, part);
         }
         let mut later = Vec::new();
         let mut found = None;
         while found.is_none()
             && let Some((room, part)) = self.ledger.next_urgent()
         {
-            match self.begin(&room, part) {
+            match self.begin(&room, part, now) {
                 Begun::Put(put) => {
                     if put.value.part != part {
                         // Another one had to go first.
@@ -73,7 +84,8 @@ impl<T> Partition<T> {
                     }
                     found = Some(put);
                 }
-                Begun::Nothing => {}
+                // What is stuck is hurried again once it no longer is.
+                Begun::Nothing | Begun::Stuck => {}
                 Begun::Later => later.push((room, part)),
             }
         }
@@ -88,23 +100,31 @@ impl<T> Partition<T> {
             return None;
         }
         let candidates: Vec<_> = self.ledger.oldest().take(LOOK_AT).cloned().collect();
-        for (_, room, part) in candidates {
-            if let Begun::Put(put) = self.begin(&room, part) {
-                self.ledger.spend();
-                return Some(put);
+        for mark in candidates {
+            match self.begin(&mark.1, mark.2, now) {
+                Begun::Put(put) => {
+                    self.ledger.spend();
+                    return Some(put);
+                }
+                Begun::Stuck => self.ledger.park(mark),
+                Begun::Nothing | Begun::Later => {}
             }
         }
         None
     }
 
-    fn begin(&mut self, room: &RoomId, part: Part) -> Begun {
+    fn begin(&mut self, room: &RoomId, part: Part, now: Now) -> Begun {
+        if part == Part::Tail {
+            return self.begin_load(room, Load::Room(room.clone()), now);
+        }
         let Some(Held::Present(held)) = self.rooms.get_mut(room) else {
-            if part == Part::Tail && !self.rooms.contains_key(room) {
-                self.want(Load::Room(room.clone()));
-            }
             return Begun::Nothing;
         };
+        if self.ledger.is_paused(room, part, now) {
+            return Begun::Stuck;
+        }
         let (part, next) = match held.begin_put(room.as_str(), part) {
+            Next::First(first) if self.ledger.is_paused(room, first, now) => return Begun::Stuck,
             Next::First(first) => (first, held.begin_put(room.as_str(), first)),
             next => (part, next),
         };
@@ -117,73 +137,105 @@ impl<T> Partition<T> {
                 bytes: encoded.bytes,
                 expected: encoded.expected,
             }),
-            Next::Load => {
-                match part {
-                    Part::Page(number) => self.want(Load::Page(room.clone(), number)),
-                    Part::Reacts(number) => self.want(Load::Reacts(room.clone(), number)),
-                    Part::Tail | Part::Record => {}
+            Next::Load => match part {
+                Part::Page(number) => self.begin_load(room, Load::Page(room.clone(), number), now),
+                Part::Reacts(number) => {
+                    self.begin_load(room, Load::Reacts(room.clone(), number), now)
                 }
-                Begun::Later
-            }
+                Part::Tail | Part::Record => Begun::Later,
+            },
             Next::InFlight => Begun::Later,
             Next::Nothing | Next::First(_) => Begun::Nothing,
         }
     }
 
-    /// A put was written, under this revision; the version before, when it must be erased.
-    pub(crate) fn written(&mut self, value: &Putting, revision: u64) -> Option<u64> {
-        let Some(Held::Present(room)) = self.rooms.get_mut(&value.room) else {
-            return None;
-        };
-        let stored = room.stored_mut(value.part)?;
-        let before = stored.dirty();
-        let settled = stored.written(revision);
-        let redacts = stored.holds_redaction();
-        if let Some(before) = before {
-            self.ledger.unmark(&value.room, value.part, before);
+    /// Before a put: the value has to be loaded, unless that was in vain just now.
+    fn begin_load(&mut self, room: &RoomId, load: Load, now: Now) -> Begun {
+        let again_us = self.broken.get(&load).copied().unwrap_or(0);
+        if now.mono_us < again_us || self.damaged.contains(room) {
+            return Begun::Stuck;
         }
-        if let Some(dirty) = settled.dirty {
-            self.ledger.mark(&value.room, value.part, dirty);
-        }
-        if redacts {
-            self.ledger.hurry(&value.room, value.part);
-        }
-        settled.erase
+        self.want(load);
+        Begun::Later
     }
 
-    /// A put was refused, or the store did not answer: it is made again after a while.
+    /// A put was written, under this revision.
+    pub(crate) fn written(&mut self, value: &Putting, revision: u64) {
+        self.settle(value, |stored| stored.written(revision));
+        self.ledger.taken(&value.room, value.part);
+    }
+
+    /// The version that had to be erased is.
+    pub(crate) fn erased(&mut self, value: &Putting) {
+        self.settle(value, Stored::erased);
+        self.hurry_again(&value.room, value.part);
+    }
+
+    /// Makes a change to what is known of a value, after which less of the log may be needed for it.
+    fn settle(&mut self, value: &Putting, change: impl FnOnce(&mut Stored)) {
+        let (room, part) = (&value.room, value.part);
+        let Some(stored) = stored_mut(&mut self.rooms, value) else {
+            return;
+        };
+        let before = stored.dirty();
+        change(stored);
+        if let Some(revision) = stored.erasing() {
+            self.ledger.erase(room, part, revision);
+        } else if stored.holds_redaction() {
+            self.ledger.hurry(room, part);
+        }
+        if let Some(before) = before {
+            self.ledger.unmark(room, part, before);
+        }
+        if let Some(dirty) = stored.dirty() {
+            self.ledger.mark(room, part, dirty);
+        }
+    }
+
+    /// The next superseded version that is to be erased, answered by [`erased`](Self::erased).
+    pub(crate) fn next_erasure(&mut self) -> Option<(Putting, u64)> {
+        let (room, part, revision) = self.ledger.next_erasure()?;
+        Some((Putting { room, part }, revision))
+    }
+
+    /// A put was refused: it is made again after a while.
     pub(crate) fn not_written(&mut self, value: &Putting, now: Now) {
-        self.ledger.hold(now);
-        if let Some(Held::Present(room)) = self.rooms.get_mut(&value.room)
-            && let Some(stored) = room.stored_mut(value.part)
-        {
+        self.ledger.refused(&value.room, value.part, now);
+        if let Some(stored) = stored_mut(&mut self.rooms, value) {
             stored.not_written();
-            if matches!(value.part, Part::Page(_)) || stored.holds_redaction() {
-                self.ledger.hurry(&value.room, value.part);
-            }
+        }
+    }
+
+    /// A value that does not wait for its turn is to be put at once.
+    fn hurry_again(&mut self, room: &RoomId, part: Part) {
+        let value = Putting {
+            room: room.clone(),
+            part,
+        };
+        if let Some(stored) = stored_mut(&mut self.rooms, &value)
+            && (matches!(part, Part::Page(_)) || stored.holds_redaction())
+        {
+            self.ledger.hurry(room, part);
         }
     }
 
     /// A put met another revision, or nobody knows what became of it; `found` is what the store holds.
     /// Call it only after the log has shown that this process still owns the partition.
     pub(crate) fn resolve(&mut self, value: &Putting, found: Fetched) -> Resolved {
-        let Some(Held::Present(room)) = self.rooms.get_mut(&value.room) else {
+        let Some(stored) = stored_mut(&mut self.rooms, value) else {
             return Resolved::Again;
         };
-        let Some(stored) = room.stored_mut(value.part) else {
-            return Resolved::Again;
+        let (held, revision) = match &found {
+            None => (Kept::default(), 0),
+            Some((bytes, revision)) => (Kept::of(value.part, bytes), *revision),
         };
-        let (applied, revision) = match &found {
-            None => (0, 0),
-            Some((bytes, revision)) => (applied_of(value.part, bytes), *revision),
-        };
-        if applied > stored.applied {
+        if held.applied > stored.applied {
             return Resolved::Newer;
         }
-        stored.not_written();
-        stored.revision = revision;
-        if matches!(value.part, Part::Page(_)) || stored.holds_redaction() {
-            self.ledger.hurry(&value.room, value.part);
+        stored.found(revision, held.erase);
+        match stored.erasing() {
+            Some(before) => self.ledger.erase(&value.room, value.part, before),
+            None => self.hurry_again(&value.room, value.part),
         }
         Resolved::Again
     }
@@ -226,7 +278,12 @@ impl<T> Partition<T> {
                 self.known.insert(id, room.summary.head);
             }
         }
-        // Names that somebody tried, and damage that may have been mended.
+        for (load, again_us) in &self.broken {
+            if *again_us <= now.mono_us {
+                self.ledger.unpark(load.room());
+            }
+        }
+        // Names that somebody tried, and values that may have been mended.
         self.rooms
             .retain(|_, held| matches!(held, Held::Present(_)));
     }
@@ -247,28 +304,48 @@ enum Begun {
     Nothing,
     /// It must not be forgotten, but something else comes first.
     Later,
+    /// It cannot be put as long as something is as it is, and nobody else should wait for that.
+    Stuck,
 }
 
-/// What is folded into a stored value; 0 for one that cannot be read, which is no better than none, and
-/// more than anything for one of a newer version.
-fn applied_of(part: Part, bytes: &Bytes) -> u64 {
-    let applied = match part {
-        Part::Tail | Part::Record => {
-            let value = codec::open(bytes, |value: &RoomValue| value.format, VALUE_FORMAT);
-            value.map(|value| value.applied)
-        }
-        Part::Page(_) => {
-            let value = codec::open(bytes, |value: &PageValue| value.format, VALUE_FORMAT);
-            value.map(|value| value.applied)
-        }
-        Part::Reacts(_) => {
-            let value = codec::open(bytes, |value: &ReactValue| value.format, VALUE_FORMAT);
-            value.map(|value| value.applied)
-        }
-    };
-    match applied {
-        Ok(applied) => applied,
-        Err(Damaged::TooNew { .. }) => u64::MAX,
-        Err(Damaged::CheckSum | Damaged::Undecodable(_)) => 0,
+fn stored_mut<'a>(rooms: &'a mut HashMap<RoomId, Held>, value: &Putting) -> Option<&'a mut Stored> {
+    match rooms.get_mut(&value.room)? {
+        Held::Present(room) => room.stored_mut(value.part),
+        Held::Absent | Held::Broken => None,
+    }
+}
+
+/// What a stored value says of itself.
+#[derive(Default)]
+struct Kept {
+    /// Log seq of the last commit in it; 0 for a value that cannot be read, which is no better than none,
+    /// and more than anything for one of a newer version.
+    applied: u64,
+    /// The version before it, when that is to be erased.
+    erase: u64,
+}
+
+impl Kept {
+    fn of(part: Part, bytes: &Bytes) -> Self {
+        let kept = match part {
+            Part::Tail | Part::Record => {
+                let value = codec::open(bytes, |value: &RoomValue| value.format, VALUE_FORMAT);
+                value.map(|value| (value.applied, value.erase))
+            }
+            Part::Page(_) => {
+                let value = codec::open(bytes, |value: &PageValue| value.format, VALUE_FORMAT);
+                value.map(|value| (value.applied, value.erase))
+            }
+            Part::Reacts(_) => {
+                let value = codec::open(bytes, |value: &ReactValue| value.format, VALUE_FORMAT);
+                value.map(|value| (value.applied, 0))
+            }
+        };
+        let (applied, erase) = match kept {
+            Ok(kept) => kept,
+            Err(Damaged::TooNew { .. }) => (u64::MAX, 0),
+            Err(Damaged::CheckSum | Damaged::Undecodable(_)) => (0, 0),
+        };
+        Self { applied, erase }
     }
 }

@@ -1,7 +1,11 @@
 //! Order, dedupe, limits and reading, on one partition that has everything in memory.
 
 mod changes;
+mod clock;
+mod damage;
+mod gone;
 mod pages;
+mod puts;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -16,7 +20,7 @@ use proto::{
 use super::*;
 use crate::domain::{
     FoldError,
-    record::{decode, encode},
+    record::{encode, open},
     testing::{Bench, NOW, acked, after, code, last, message, refusal, unlimited},
 };
 
@@ -143,6 +147,45 @@ fn what_was_not_written_is_judged_anew_and_not_charged_twice() {
     let batch = bench.partition.propose(NOW, 1, "me");
     bench.partition.put_back(batch);
     assert_eq!(bench.commit(NOW), [(1, acked(1, false))]);
+}
+
+#[test]
+fn a_send_that_was_put_back_and_goes_stale_costs_nothing() {
+    let mut bench = Bench::new(Limits {
+        sends_burst: 1,
+        ..Limits::default()
+    });
+    bench.submit(1, "a", "u", "c", "hi");
+    let batch = bench.partition.propose(NOW, 1, "me");
+    bench.partition.put_back(batch);
+    bench.partition.retain_waiting(|_| false);
+    assert_eq!(bench.send("a", "u", "c", "hi", NOW), acked(1, false));
+    let limited = refusal(Code::RateLimited, 1_000);
+    assert_eq!(
+        bench.send("a", "u", "d", "hi", NOW),
+        limited,
+        "once is enough"
+    );
+}
+
+#[test]
+fn at_the_end_everybody_who_waits_is_answered() {
+    let mut bench = Bench::new(unlimited());
+    bench.partition = Partition::new(Arc::clone(&bench.rules), 0, 0, 7);
+    // One waits for its room, one for its turn, and one for an answer.
+    bench.submit(1, "a", "u", "c", "hi");
+    bench.partition.propose(NOW, 1, "me");
+    assert!(bench.partition.next_load().is_some() && bench.partition.is_idle());
+    bench.submit(2, "b", "u", "c", "hi");
+    bench.partition.ask(Asked {
+        asker: 3,
+        room: RoomId::parse("c").unwrap(),
+        question: Question::Describe,
+    });
+    let mut answered = bench.partition.drain(&unavailable());
+    answered.sort_by_key(|(asker, _)| *asker);
+    let askers: Vec<_> = answered.iter().map(|(asker, _)| *asker).collect();
+    assert_eq!(askers, [1, 2, 3]);
 }
 
 #[test]
@@ -297,18 +340,10 @@ fn records_that_cannot_be_folded_are_named() {
         format: COMMIT_FORMAT + 1,
         ..Commit::default()
     };
-    let error = decode(4, &encode(&newer)).unwrap_err();
+    let error = open(4, &encode(&newer)).unwrap_err();
     assert!(error.to_string().contains("TOO_OLD"), "{error}");
-    let old = Commit {
-        format: 1,
-        owner: "of the first days".to_owned(),
-        ..Commit::default()
-    };
-    assert_eq!(decode(4, &old.encode_to_vec().into()).unwrap(), old);
-    let mut flipped = encode(&old).to_vec();
-    *flipped.last_mut().unwrap() ^= 1;
-    for bad in [flipped.into(), Bytes::from_static(b"\xff\xff")] {
-        let error = decode(4, &bad).unwrap_err();
+    for bad in [&b""[..], b"\xff\xff", b"\x08\x01 of the first days"] {
+        let error = open(4, &Bytes::from_static(bad)).unwrap_err();
         assert!(
             matches!(error, FoldError::Undecodable { log_seq: 4, .. }),
             "{error}"

@@ -59,20 +59,20 @@ impl Room {
             return Next::Nothing;
         }
         stored.begin();
-        let (expected, applied) = (stored.revision, stored.applied);
-        let bytes = self.encode(room, part, applied);
+        let (expected, applied, erase) = (stored.revision, stored.applied, stored.supersedes());
+        let bytes = self.encode(room, part, applied, erase);
         Next::Put(Encoded { bytes, expected })
     }
 
-    fn encode(&self, room: &str, part: Part, applied: u64) -> Bytes {
+    fn encode(&self, room: &str, part: Part, applied: u64, erase: u64) -> Bytes {
         let generation = &self.summary.generation;
         match part {
             Part::Tail => Bytes::new(),
-            Part::Record => codec::seal(&self.value(room, applied)),
+            Part::Record => codec::seal(&self.value(room, applied, erase)),
             Part::Page(number) => {
                 let page = self.pages.get(&number).and_then(Slot::get);
                 page.map_or_else(Bytes::new, |page| {
-                    codec::seal(&page.value(generation, applied))
+                    codec::seal(&page.value(generation, applied, erase))
                 })
             }
             Part::Reacts(number) => {
@@ -84,7 +84,7 @@ impl Room {
         }
     }
 
-    fn value(&self, room: &str, applied: u64) -> RoomValue {
+    fn value(&self, room: &str, applied: u64, erase: u64) -> RoomValue {
         RoomValue {
             format: VALUE_FORMAT,
             applied,
@@ -99,6 +99,7 @@ impl Room {
             last_message_ms: self.summary.last_message_ms,
             oldest: self.oldest,
             open: self.open.events().to_vec(),
+            erase,
         }
     }
 

@@ -146,15 +146,24 @@ impl<V: Amended> Slot<V> {
         if let Some((first, _)) = events.first() {
             cx.ledger.unmark(cx.room, part, *first);
         }
+        if let Some(before) = stored.erasing() {
+            // Whoever put it may not have come to that, and the log is kept until it is done.
+            cx.ledger.erase(cx.room, part, before);
+            if let Some((first, _)) = events.first()
+                && stored.needs(*first)
+            {
+                cx.ledger.mark(cx.room, part, *first);
+            }
+        }
         let applied = stored.applied;
         for (log_seq, event) in events.iter().filter(|(log_seq, _)| *log_seq > applied) {
             value.amend_by(event);
             if stored.touch(*log_seq) {
                 cx.ledger.mark(cx.room, part, *log_seq);
-                if redacts {
-                    stored.redact();
-                    cx.ledger.hurry(cx.room, part);
-                }
+            }
+            if redacts && !stored.holds_redaction() {
+                stored.redact();
+                cx.ledger.hurry(cx.room, part);
             }
         }
         *self = Self::loaded(value, stored, cx.now_us);

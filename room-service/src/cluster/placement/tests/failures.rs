@@ -186,12 +186,18 @@ fn a_partition_that_this_version_cannot_fold_is_owned_by_one_that_can() {
         world.replicas[name].placement.missing(&partitions(), now)
     };
     assert_eq!(missing(&world, &owner), None);
+    let now = Duration::from_millis(world.now_ms);
+    assert!(!world.replicas[&owner].placement.nobody_can_own(pp, now));
     // With the other one gone nobody can own it, and this one says why.
     let other = world.owner(pp).unwrap().clone();
     world.replicas.get_mut(&other).unwrap().health = Health::Killed;
     world.run(300);
     let words = missing(&world, &owner).unwrap();
     assert_eq!(words, "partition 0 cannot be owned: a record is newer");
+    let now = Duration::from_millis(world.now_ms);
+    let placement = &world.replicas[&owner].placement;
+    assert!(placement.nobody_can_own(pp, now));
+    assert!(!placement.nobody_can_own(PartitionId::Rooms(1), now));
 }
 
 #[test]

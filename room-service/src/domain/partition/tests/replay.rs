@@ -161,6 +161,7 @@ impl World {
                 assert_eq!(resolved, Resolved::Again);
             }
         }
+        self.bench.erase_all();
     }
 
     fn next_put(&mut self) -> Option<Put> {
