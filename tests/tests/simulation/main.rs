@@ -11,8 +11,11 @@
 mod checker;
 mod client;
 mod cluster;
+mod operator;
 mod owners;
+mod profile;
 mod run;
+mod screen;
 mod seen;
 
 use std::{env, process::Stdio};
