@@ -161,6 +161,15 @@ impl Site {
         }
     }
 
+    /// Now and then a room service sleeps through a silence: when it wakes, what it knew has been trimmed.
+    pub(crate) fn let_sleep(&self, name: &str, silence: Duration, rng: &mut StdRng) {
+        if rng.random_bool(0.5) {
+            let time = silence + Duration::from_millis(rng.random_range(0..2_000));
+            let awaits = rng.random_range(0..AWAITS);
+            self.sim.befall_after(name, awaits, Mishap::Stall(time));
+        }
+    }
+
     fn options(&self, replica: &str) -> Options {
         Options {
             subjects: Subjects::default(),

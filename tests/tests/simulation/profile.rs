@@ -32,7 +32,7 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// Of each ten worlds seven are short and rough; of the others every second has clocks that jump.
+    /// Of each five worlds four are short and rough; of the long ones every second has clocks that jump.
     pub(crate) fn draw(seed: u64, rng: &mut StdRng) -> Self {
         let memory_bytes = if rng.random_bool(0.7) {
             // Whatever is stored and was not used for a second leaves at the next sweep.
@@ -55,8 +55,7 @@ impl Profile {
             clocks_jump: false,
         };
         match seed % 10 {
-            0..7 => rough,
-            kind => Self {
+            kind @ (4 | 9) => Self {
                 clients: rng.random_range(4..=6),
                 rooms: rng.random_range(4..=8),
                 operations: rng.random_range(60..=100),
@@ -64,10 +63,11 @@ impl Profile {
                 silences: rng.random_range(3..=5),
                 held: Duration::from_secs(20),
                 between: Duration::from_secs(4),
-                repeat_after: Duration::from_secs(60),
+                repeat_after: Duration::from_secs(45),
                 clocks_jump: kind == 9,
                 ..rough
             },
+            _ => rough,
         }
     }
 }

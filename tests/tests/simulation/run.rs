@@ -9,7 +9,11 @@ use std::{
 
 use broker::sim::{Faults, Sim};
 use proto::{PartitionCount, RoomId};
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IteratorRandom as _};
+use rand::{
+    RngExt as _, SeedableRng as _,
+    rngs::StdRng,
+    seq::{IndexedRandom as _, IteratorRandom as _},
+};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
@@ -38,6 +42,9 @@ const REPAIR: Duration = Duration::from_secs(6);
 const GONE_WITHIN: u32 = 60;
 /// What a test waits for a look at all.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// What is told of what is broken: one thing seldom comes alone.
+const TOLD: usize = 20;
 
 /// What a run was like.
 pub(crate) struct Report {
@@ -204,16 +211,21 @@ impl World {
         all.extend(self.gateways.clone());
         let site = self.site.clone();
         let torment = site.torment(self.room_services.clone(), all, fork(&mut self.rng));
-        let (silences, talking) = (self.site.profile.silences, self.talking.clone());
-        let rng = &mut self.rng;
+        let (site, talking) = (&self.site, &self.talking);
+        let (rng, room_services) = (&mut self.rng, &self.room_services);
         let time = async {
-            if silences == 0 {
+            if site.profile.silences == 0 {
                 return sleep(WAR).await;
             }
-            for _ in 0..silences {
+            for _ in 0..site.profile.silences {
                 sleep(Duration::from_millis(rng.random_range(2_000..6_000))).await;
+                let silence = Duration::from_millis(rng.random_range(8_000..16_000));
+                if let Some(sleeper) = room_services.choose(rng) {
+                    site.let_sleep(sleeper, silence, rng);
+                }
+                sleep(Duration::from_millis(rng.random_range(0..1_000))).await;
                 talking.send_replace(false);
-                sleep(Duration::from_millis(rng.random_range(8_000..20_000))).await;
+                sleep(silence).await;
                 talking.send_replace(true);
             }
         };
@@ -278,8 +290,13 @@ impl World {
         Ok(())
     }
 
-    /// What is broken; with `TRACE=1` also all that happened.
+    /// What is broken, the first of it; with `TRACE=1` also all that happened.
     fn told(&self, mut broken: Vec<String>) -> String {
+        if broken.len() > TOLD {
+            let more = format!("and {} more", broken.len() - TOLD);
+            broken.truncate(TOLD);
+            broken.push(more);
+        }
         if std::env::var_os("TRACE").is_some() {
             broken.splice(0..0, self.site.sim.trace());
         }
