@@ -177,7 +177,8 @@ impl Link {
             Some(world.way())
         } else if world.happens(faults.late) {
             // As often as not just when whoever gave it up looks for it and tries again.
-            let soon = told_in + world.up_to(faults.pause_max * 3);
+            let a_little = 3 * world.faults.pause_max;
+            let soon = told_in + world.up_to(a_little);
             let any_time = world.up_to(faults.late_max);
             Some(if world.happens(0.5) { soon } else { any_time })
         } else if world.happens(faults.refused) {
