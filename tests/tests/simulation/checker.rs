@@ -66,6 +66,14 @@ pub(crate) struct Kept {
     pub(crate) clocks_jump: bool,
 }
 
+impl Kept {
+    /// Full pages in the stores.
+    pub(crate) fn pages(&self) -> usize {
+        let keys = self.stores.values().flat_map(BTreeMap::keys);
+        keys.filter(|key| key.starts_with("page.")).count()
+    }
+}
+
 /// The rooms as the logs tell them.
 type Rooms = BTreeMap<String, Vec<Event>>;
 

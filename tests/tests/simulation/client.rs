@@ -107,7 +107,7 @@ impl Client {
             token: None,
             user: String::new(),
             rooms: rooms.into_iter().map(membership).collect(),
-            left: rng.random_range(5..=site.profile.operations),
+            left: rng.random_range(site.profile.operations.div_ceil(2)..=site.profile.operations),
             open: Vec::new(),
             questions: BTreeMap::new(),
             asked: 0,

@@ -58,8 +58,8 @@ impl Profile {
             kind @ (4 | 9) => Self {
                 clients: rng.random_range(4..=6),
                 rooms: rng.random_range(4..=8),
-                operations: rng.random_range(60..=100),
-                think: Duration::from_millis(150),
+                operations: rng.random_range(70..=120),
+                think: Duration::from_millis(300),
                 silences: rng.random_range(3..=5),
                 held: Duration::from_secs(20),
                 between: Duration::from_secs(4),

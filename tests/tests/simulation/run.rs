@@ -58,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) drained_ms: u128,
     /// Records that were trimmed.
     pub(crate) trimmed: u64,
+    /// Full pages in the stores.
+    pub(crate) pages: usize,
 }
 
 impl fmt::Display for Report {
@@ -68,10 +70,11 @@ impl fmt::Display for Report {
             facts,
             drained_ms,
             trimmed,
+            pages,
         } = self;
         write!(
             f,
-            "run {digest:016x}: {steps} steps, {facts}, {trimmed} trimmed, drained in {drained_ms} ms"
+            "run {digest:016x}: {steps} steps, {facts}, {pages} pages, {trimmed} trimmed, drained in {drained_ms} ms"
         )
     }
 }
@@ -167,9 +170,7 @@ impl World {
             self.clients.spawn(ends_with(self.end.clone(), redacts));
         }
         for name in names("client", site.profile.clients) {
-            let count = rng.random_range(1..=3);
-            let mut rooms = self.rooms.iter().cloned().sample(rng, count);
-            rooms.sort();
+            let rooms = some_rooms(&self.rooms, site.profile.silences > 0, rng);
             let listening = (self.talking.subscribe(), self.end.clone());
             let (client, said) =
                 Client::new(&name, rooms, (site, &self.seen), listening, fork(rng));
@@ -202,6 +203,7 @@ impl World {
             facts,
             drained_ms,
             trimmed: kept.trimmed.values().sum(),
+            pages: kept.pages(),
         })
     }
 
@@ -320,6 +322,18 @@ async fn all_said(outboxes: &mut Vec<oneshot::Receiver<()>>) {
         let _ = outbox.await;
         outboxes.pop();
     }
+}
+
+/// Up to three rooms of a client; in a long world everybody is in the first, so that its pages fill.
+fn some_rooms(all: &[RoomId], is_long: bool, rng: &mut StdRng) -> Vec<RoomId> {
+    let count = rng.random_range(1..=3);
+    let mut rooms = all.iter().cloned().sample(rng, count);
+    if is_long {
+        rooms.extend(all.first().cloned());
+    }
+    rooms.sort();
+    rooms.dedup();
+    rooms
 }
 
 fn rooms(count: usize) -> Vec<RoomId> {

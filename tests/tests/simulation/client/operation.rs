@@ -101,7 +101,7 @@ impl Client {
     pub(super) fn think_of_something(&mut self) {
         let wanted = self.rooms.values().filter(|is| is.is_joined);
         // The first rooms are the busiest.
-        let busy = self.rng.random_bool(0.6);
+        let busy = self.rng.random_bool(0.7);
         let choice = if busy {
             wanted.take(1).next()
         } else {
