@@ -16,7 +16,7 @@ use proto::{
     bus::v1::{Announcement, Reply, Request, reply, request},
     subject::Subjects,
 };
-use room_service::{Options, RoomService};
+use room_service::{Options, RoomService, WallClock};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -86,6 +86,8 @@ impl<B: Broker> Stage<B> {
             auto_create: true,
             alone: true,
             admin: None,
+            memory_bytes: Options::MEMORY_BYTES,
+            wall_clock: WallClock::default(),
         };
         let mut registry = Registry::default();
         let service = Box::pin(RoomService::bind(options, broker.clone(), &mut registry)).await?;

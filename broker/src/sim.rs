@@ -14,7 +14,7 @@ mod queue;
 mod store;
 mod world;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -158,6 +158,11 @@ impl Sim {
         superseded
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()
+    }
+
+    /// Writes down what somebody outside the broker did.
+    pub fn note(&self, who: &str, what: fmt::Arguments<'_>) {
+        self.shared.world.lock().note_of(who, what);
     }
 
     /// What happened, line by line: the same for the same seed.

@@ -36,6 +36,8 @@ pub use drain::Lifecycle;
 use drain::{Departure, Life};
 pub use http::origin::{OriginPattern, OriginPatternError};
 use http::{Edge, client::TrustedProxies, metrics::EdgeMetrics};
+#[cfg(feature = "testing")]
+pub use session::socketless::{Browser, Heard, Socketless};
 use shared::Shared;
 
 /// How often a gateway that starts looks whether it is ready.

@@ -13,6 +13,8 @@ mod protocol;
 mod rates;
 pub(crate) mod registry;
 pub(crate) mod socket;
+#[cfg(feature = "testing")]
+pub(crate) mod socketless;
 mod words;
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};

@@ -13,8 +13,6 @@ mod rendezvous;
 mod talk;
 mod wire;
 
-use std::time::SystemTime;
-
 use parking_lot::Mutex;
 use proto::PartitionId;
 use tokio::{
@@ -26,12 +24,15 @@ use members::Profile;
 use placement::{Effect, Input, Placement};
 use process::{Moment, Process};
 
+use crate::clock::WallClock;
+
 pub(crate) use placement::Ended;
 pub(crate) use talk::run;
 
 /// What this process knows of ownership.
 pub(crate) struct Cluster {
     me: Process,
+    wall: WallClock,
     started: Instant,
     state: Mutex<State>,
     /// There are effects to carry out.
@@ -50,12 +51,13 @@ struct State {
 impl Cluster {
     /// `me`: replica id and a random hexadecimal id of this process, joined by a dot. `alone`: no other
     /// process shares the broker.
-    pub(crate) fn new(me: &str, alone: bool) -> Self {
+    pub(crate) fn new(me: &str, alone: bool, wall: WallClock) -> Self {
         let me = Process::parse(me)
             .unwrap_or_else(|| unreachable!("made of a replica id and a hexadecimal number"));
-        let placement = Placement::new(me.clone(), unix_ms(), alone);
+        let placement = Placement::new(me.clone(), wall.unix_ms(), alone);
         Self {
             me,
+            wall,
             started: Instant::now(),
             state: Mutex::new(State {
                 placement,
@@ -122,7 +124,7 @@ impl Cluster {
     fn now(&self) -> Moment {
         Moment {
             mono: self.started.elapsed(),
-            unix_ms: unix_ms(),
+            unix_ms: self.wall.unix_ms(),
         }
     }
 
@@ -142,9 +144,4 @@ impl Cluster {
     fn take_effects(&self) -> Vec<Effect> {
         std::mem::take(&mut self.state.lock().effects)
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 //! `admin` gRPC; `service` starts and stops it all.
 
 mod admin;
+mod clock;
 mod cluster;
 mod directory;
 pub mod domain;
@@ -18,6 +19,7 @@ mod service;
 
 pub use admin::AdminOptions;
 use broker::backoff;
+pub use clock::WallClock;
 pub use installation::partitions_of;
 pub use restore::{RestoreError, Restored, restore};
 pub use service::{Error, Handle, Options, RoomService};

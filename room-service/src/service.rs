@@ -4,7 +4,6 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
-    time::SystemTime,
 };
 
 use broker::{Broker, ProvisionError};
@@ -12,16 +11,17 @@ use prometheus_client::registry::Registry;
 use proto::{
     Limits, PartitionCount, PartitionId, RoomId, log::v1::Installation, subject::Subjects,
 };
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     admin::{self, AdminOptions},
     backoff::Backoff,
+    clock::{Clock, WallClock},
     cluster::{self, Cluster},
     directory::Directory,
-    domain::{BodyTagger, NewRooms, Now, Rules},
+    domain::{BodyTagger, NewRooms, Rules},
     installation::{self, Unknown},
     listing,
     metrics::Metrics,
@@ -47,6 +47,15 @@ pub struct Options {
     pub alone: bool,
     /// gRPC for operators; `None` for none.
     pub admin: Option<AdminOptions>,
+    /// What all its rooms may hold in memory beyond what is not stored yet, about, in bytes.
+    pub memory_bytes: usize,
+    /// What events are stamped with.
+    pub wall_clock: WallClock,
+}
+
+impl Options {
+    /// [`memory_bytes`](Self::memory_bytes) of an ordinary process.
+    pub const MEMORY_BYTES: usize = 48 * 1024 * 1024;
 }
 
 /// Why the room service ended, or did not start.
@@ -78,6 +87,8 @@ pub(crate) struct Shared<B> {
     /// Replica id and a random id of this process.
     pub(crate) me: Arc<str>,
     pub(crate) clock: Clock,
+    /// What all rooms may hold in memory beyond what is not stored yet.
+    pub(crate) memory_bytes: usize,
     pub(crate) cluster: Cluster,
     pub(crate) directory: Directory,
     pub(crate) presence: Presence,
@@ -135,25 +146,6 @@ impl<B: Broker> Shared<B> {
     }
 }
 
-/// Wall time, and time since the process started.
-pub(crate) struct Clock {
-    started: Instant,
-}
-
-impl Clock {
-    pub(crate) fn now(&self) -> Now {
-        let unix = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis());
-        let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros());
-        Now {
-            unix_ms: millis(unix).unwrap_or(u64::MAX),
-            mono_us: micros(self.started.elapsed()).unwrap_or(u64::MAX),
-        }
-    }
-}
-
 /// A room service that has its listener and is about to run.
 pub struct RoomService<B: Broker> {
     options: Options,
@@ -198,13 +190,12 @@ impl<B: Broker> RoomService<B> {
         let me: Arc<str> = format!("{}.{:016x}", options.replica_id, rand::random::<u64>()).into();
         let subjects = options.subjects.clone();
         let shared = Arc::new(Shared {
-            cluster: Cluster::new(&me, options.alone),
+            cluster: Cluster::new(&me, options.alone, options.wall_clock.clone()),
             broker,
             subjects,
             me,
-            clock: Clock {
-                started: Instant::now(),
-            },
+            clock: Clock::start(options.wall_clock.clone()),
+            memory_bytes: options.memory_bytes,
             directory: Directory::default(),
             presence: Presence::default(),
             metrics: Metrics::register(registry),

@@ -19,7 +19,7 @@ use proto::{
     log::v1::{Author, COMMIT_FORMAT, CommitFrame, CommitPart, Event, Message, RoomEvents},
     subject::Subjects,
 };
-use room_service::{Options, RoomService};
+use room_service::{Options, RoomService, WallClock};
 use tokio_util::sync::CancellationToken;
 
 const SECOND: Duration = Duration::from_secs(5);
@@ -44,6 +44,8 @@ fn options(replica: &str, alone: bool) -> Options {
         auto_create: true,
         alone,
         admin: None,
+        memory_bytes: Options::MEMORY_BYTES,
+        wall_clock: WallClock::default(),
     }
 }
 

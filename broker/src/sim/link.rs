@@ -170,21 +170,23 @@ impl Link {
         let faults = world.faults.writes;
         let timeout = world.faults.timeout;
         let away = !world.processes.is_here(self.process);
+        let told_in = world.up_to(timeout);
         let lands_in = if away || world.happens(faults.vanished) {
             None
         } else if world.happens(faults.unanswered) {
             Some(world.way())
         } else if world.happens(faults.late) {
-            Some(world.up_to(faults.late_max))
+            // As often as not just when whoever gave it up looks for it and tries again.
+            let a_little = 3 * world.faults.pause_max;
+            let soon = told_in + world.up_to(a_little);
+            let any_time = world.up_to(faults.late_max);
+            Some(if world.happens(0.5) { soon } else { any_time })
         } else if world.happens(faults.refused) {
             return Fate::Refused;
         } else {
             return Fate::Told;
         };
-        Fate::Unclear {
-            lands_in,
-            told_in: world.up_to(timeout),
-        }
+        Fate::Unclear { lands_in, told_in }
     }
 
     /// Whether the process is connected.

@@ -90,6 +90,12 @@ impl World {
         self.trace.push(line);
     }
 
+    /// Writes down what somebody did who is no process.
+    pub(super) fn note_of(&mut self, who: &str, what: fmt::Arguments<'_>) {
+        let at = self.started.elapsed().as_millis();
+        self.trace.push(format!("{at} ms {who}: {what}"));
+    }
+
     pub(super) fn trace(&self) -> &[String] {
         &self.trace
     }

@@ -156,6 +156,8 @@ fn room_service(
         auto_create: rooms.auto_create(),
         alone: false,
         admin,
+        memory_bytes: room_service::Options::MEMORY_BYTES,
+        wall_clock: room_service::WallClock::default(),
     }
 }
 

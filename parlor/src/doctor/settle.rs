@@ -6,7 +6,7 @@ use anyhow::Result;
 use broker::{Broker, ReadError, Reader as _};
 use prometheus_client::registry::Registry;
 use proto::{Limits, PartitionCount, PartitionId, subject::Subjects};
-use room_service::{Options, RoomService};
+use room_service::{Options, RoomService, WallClock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,8 @@ pub(super) async fn serve_and_wait<B: Broker>(
         auto_create: true,
         alone: true,
         admin: None,
+        memory_bytes: Options::MEMORY_BYTES,
+        wall_clock: WallClock::default(),
     };
     let service = RoomService::bind(options, broker.clone(), &mut Registry::default()).await?;
     let shutdown = CancellationToken::new();

@@ -11,10 +11,8 @@ use crate::domain::codec;
 
 /// The key of the checkpoint.
 pub(super) const KEY: &str = "ckpt";
-/// What all partitions of a process may hold in memory beyond what is dirty, about.
-const MEMORY_BYTES: usize = 48 * 1024 * 1024;
-/// A partition may always hold this much.
-const LEAST_BYTES: usize = 1024 * 1024;
+/// A partition may always hold this part of what all may.
+const LEAST_SHARE: usize = 96;
 /// Heads are told each second.
 const HEADS_TICKS: u64 = 4;
 /// The log is trimmed no oftener than this: a trim costs as much as some commits.
@@ -41,7 +39,8 @@ impl<B: Broker> Owner<B> {
         }
         if self.ticks.is_multiple_of(SWEEP_TICKS) {
             let partitions = self.shared.cluster.owned_count().max(1);
-            let budget = (MEMORY_BYTES / partitions).max(LEAST_BYTES);
+            let memory = self.shared.memory_bytes;
+            let budget = (memory / partitions).max(memory / LEAST_SHARE);
             self.partition.sweep(now, budget);
         }
     }

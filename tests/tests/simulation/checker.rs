@@ -2,19 +2,23 @@
 //! reads nothing else of it.
 
 mod fold;
+mod gone;
+mod reading;
 
 use std::{collections::BTreeMap, fmt};
 
+use broker::Value;
 use bytes::{Buf as _, Bytes};
 use prost::Message as _;
 use proto::{
-    PartitionId, RoomId,
+    PartitionId,
     bus::v1::send::Body,
     log::v1::{Commit, CommitFrame, Event, RoomEvents, event::Kind},
+    time::rfc3339,
 };
 
 use crate::seen::{Answer, Everything, Sent};
-use fold::Folded;
+use gone::Gone;
 
 /// Logs as they were ever appended to.
 pub(crate) type Logs = BTreeMap<PartitionId, Vec<(u64, Bytes)>>;
@@ -27,6 +31,7 @@ pub(crate) struct Facts {
     pub(crate) events: usize,
     pub(crate) acked: usize,
     pub(crate) refused: usize,
+    pub(crate) histories: usize,
 }
 
 impl fmt::Display for Facts {
@@ -37,10 +42,11 @@ impl fmt::Display for Facts {
             events,
             acked,
             refused,
+            histories,
         } = self;
         write!(
             f,
-            "{records} records of {epochs} epochs with {events} events, {acked} acked, {refused} refused"
+            "{records} records of {epochs} epochs with {events} events, {acked} acked, {refused} refused, {histories} histories"
         )
     }
 }
@@ -48,15 +54,67 @@ impl fmt::Display for Facts {
 /// Where an event stands, by who sent it: room, user, cid.
 type ByCid<'a> = BTreeMap<(&'a str, &'a str, &'a str), &'a Event>;
 
+/// What logs and stores hold at the end, and what sort of world it was.
+pub(crate) struct Kept {
+    pub(crate) logs: Logs,
+    /// Up to where each log was trimmed.
+    pub(crate) trimmed: BTreeMap<PartitionId, u64>,
+    pub(crate) stores: BTreeMap<PartitionId, BTreeMap<String, Value>>,
+    /// There was time enough for what was redacted to be gone.
+    pub(crate) must_be_gone: bool,
+    /// Messages may have been stamped an hour ago, or tomorrow.
+    pub(crate) clocks_jump: bool,
+}
+
+impl Kept {
+    /// Full pages in the stores.
+    pub(crate) fn pages(&self) -> usize {
+        let keys = self.stores.values().flat_map(BTreeMap::keys);
+        keys.filter(|key| key.starts_with("page.")).count()
+    }
+}
+
+/// The rooms as the logs tell them.
+type Rooms = BTreeMap<String, Vec<Event>>;
+
 /// Checks all promises.
 ///
 /// # Errors
 /// Each broken one, in words that begin with its name.
-pub(crate) fn check(seen: &Everything, logs: &Logs) -> Result<Facts, Vec<String>> {
+pub(crate) fn check(seen: &Everything, kept: &Kept) -> Result<Facts, Vec<String>> {
     let mut broken = seen.wrong.clone();
     let mut facts = Facts::default();
-    let mut rooms: BTreeMap<String, Vec<Event>> = BTreeMap::new();
-    for (pp, log) in logs {
+    let rooms = rooms(kept, &mut facts, &mut broken);
+    for (room, events) in &rooms {
+        facts.events += events.len();
+        broken.extend(order(room, events));
+    }
+    let (by_cid, doubled) = by_cid(&rooms);
+    broken.extend(doubled);
+    let gone = Gone::of(&rooms);
+    for sent in &seen.sent {
+        match &sent.answer {
+            Answer::Acked { .. } => facts.acked += 1,
+            Answer::Refused { .. } => facts.refused += 1,
+        }
+        broken.extend(answered(sent, &by_cid, &gone, kept.clocks_jump));
+    }
+    facts.histories = seen.histories.len();
+    broken.extend(reading::check(seen, &rooms));
+    if kept.must_be_gone {
+        broken.extend(gone.traces(&rooms, kept));
+    }
+    if broken.is_empty() {
+        Ok(facts)
+    } else {
+        Err(broken)
+    }
+}
+
+/// The rooms as the logs tell them, with what is wrong with the logs.
+fn rooms(kept: &Kept, facts: &mut Facts, broken: &mut Vec<String>) -> Rooms {
+    let mut rooms = Rooms::new();
+    for (pp, log) in &kept.logs {
         facts.records += log.len();
         let mut writers = Writers::default();
         for (log_seq, record) in log {
@@ -73,34 +131,7 @@ pub(crate) fn check(seen: &Everything, logs: &Logs) -> Result<Facts, Vec<String>
         }
         facts.epochs += writers.of_epoch.len();
     }
-    for (room, events) in &rooms {
-        facts.events += events.len();
-        broken.extend(order(room, events));
-    }
-    let (by_cid, doubled) = by_cid(&rooms);
-    broken.extend(doubled);
-    for sent in &seen.sent {
-        match &sent.answer {
-            Answer::Acked { .. } => facts.acked += 1,
-            Answer::Refused { .. } => facts.refused += 1,
-        }
-        broken.extend(answered(sent, &by_cid));
-    }
-    let none = Vec::new();
-    for screen in &seen.screens {
-        let events = rooms.get(screen.room.as_str()).unwrap_or(&none);
-        let who = format!("{} in {}", screen.client, screen.room);
-        broken.extend(shown(&who, &screen.events, events));
-    }
-    for (room, read) in &seen.read {
-        let events = rooms.get(room.as_str()).unwrap_or(&none);
-        broken.extend(is_the_fold(room, read, events));
-    }
-    if broken.is_empty() {
-        Ok(facts)
-    } else {
-        Err(broken)
-    }
+    rooms
 }
 
 /// Who wrote a partition's log.
@@ -155,7 +186,7 @@ fn order(room: &str, events: &[Event]) -> Vec<String> {
 }
 
 /// ONCE: no user's cid stands in a room twice.
-fn by_cid(rooms: &BTreeMap<String, Vec<Event>>) -> (ByCid<'_>, Vec<String>) {
+fn by_cid(rooms: &Rooms) -> (ByCid<'_>, Vec<String>) {
     let (mut found, mut broken) = (ByCid::new(), Vec::new());
     for (room, events) in rooms {
         for event in events {
@@ -171,19 +202,26 @@ fn by_cid(rooms: &BTreeMap<String, Vec<Event>>) -> (ByCid<'_>, Vec<String>) {
     (found, broken)
 }
 
-/// ACK: what was acked is where the ack said, and says what was sent; what was refused is nowhere. A send
-/// is refused only for what it refers to: in so short a life no cid expires.
-fn answered(sent: &Sent, by_cid: &ByCid<'_>) -> Option<String> {
+/// ACK: what was acked is where the ack said, and says what was sent. CLOSED: what was refused is nowhere,
+/// and was refused only for what it refers to: in so short a life no cid expires.
+fn answered(sent: &Sent, by_cid: &ByCid<'_>, gone: &Gone, clocks_jump: bool) -> Option<String> {
     let key = (sent.room.as_str(), sent.user.as_str(), sent.cid.as_str());
     let found = by_cid.get(&key);
     match (&sent.answer, found) {
-        (Answer::Acked { seq, ts_ms }, Some(event)) => {
-            let is_there = (event.seq, event.ts_ms) == (*seq, *ts_ms) && says(event, &sent.body);
-            (!is_there).then(|| format!("ACK: {key:?} was acked as {seq} and is {event:?}"))
+        (Answer::Acked { seq, ts }, Some(event)) => {
+            // Of what is redacted nobody knows any more what it said.
+            let is_so = if sent.is_other_body {
+                gone.redacted.contains(&(key.0.to_owned(), *seq))
+            } else {
+                says(event, &sent.body)
+            };
+            let is_there = event.seq == *seq && rfc3339(event.ts_ms) == *ts && is_so;
+            (!is_there).then(|| format!("ACK: {key:?} was acked as {seq} at {ts} and is {event:?}"))
         }
         (Answer::Acked { seq, .. }, None) => {
             Some(format!("ACK: {key:?} was acked as {seq} and is nowhere"))
         }
+        (Answer::Refused { code }, Some(_)) if sent.is_other_body && code == "CID_REUSED" => None,
         (Answer::Refused { code }, Some(event)) => {
             let seq = event.seq;
             Some(format!(
@@ -191,7 +229,12 @@ fn answered(sent: &Sent, by_cid: &ByCid<'_>) -> Option<String> {
             ))
         }
         (Answer::Refused { code }, None) => {
-            (code != "TARGET_UNKNOWN").then(|| format!("CLOSED: {key:?} was refused with {code}"))
+            let is_right = match code.as_str() {
+                "TARGET_UNKNOWN" => gone.is(sent),
+                "EDIT_TOO_LATE" => clocks_jump && matches!(sent.body, Body::Edit(_)),
+                _ => false,
+            };
+            (!is_right).then(|| format!("CLOSED: {key:?} was refused with {code}: {:?}", sent.body))
         }
     }
 }
@@ -207,41 +250,6 @@ fn says(event: &Event, body: &Body) -> bool {
         }
         _ => false,
     }
-}
-
-/// ORDER and GAP: a screen shows the room's events from the first to the last, each once and in order. Its
-/// texts may be those of later edits: what was read late is shown as it was then.
-fn shown(who: &str, screen: &[Event], events: &[Event]) -> Option<String> {
-    let ids = |events: &[Event]| -> Vec<_> {
-        let id = |event: &Event| (event.seq, event.ts_ms, author(event).to_owned());
-        events.iter().map(id).collect()
-    };
-    let (screen, events) = (ids(screen), ids(events));
-    if screen == events {
-        return None;
-    }
-    let differs = screen
-        .iter()
-        .zip(&events)
-        .position(|(one, other)| one != other);
-    Some(match differs {
-        Some(at) => format!(
-            "ORDER: {who}: the screen shows {:?} where {:?} belongs",
-            screen[at], events[at]
-        ),
-        None => format!(
-            "GAP: {who}: the screen has {} events, the room {}",
-            screen.len(),
-            events.len()
-        ),
-    })
-}
-
-/// What is read when all is well is what the log says, edits, deletions and reactions applied.
-fn is_the_fold(room: &RoomId, read: &[Event], events: &[Event]) -> Vec<String> {
-    let expected = Folded::of(events);
-    let found = Folded::as_read(read);
-    expected.differences(&found, room.as_str())
 }
 
 /// A record: the length of its frame, the frame, the rooms' events. Each message stands behind nine bytes,
@@ -271,6 +279,6 @@ fn decode(record: &Bytes) -> Result<Commit, String> {
     })
 }
 
-fn author(event: &Event) -> &str {
+pub(crate) fn author(event: &Event) -> &str {
     event.from.as_ref().map_or("", |from| from.id.as_str())
 }

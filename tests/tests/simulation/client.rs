@@ -1,275 +1,370 @@
-//! A scripted client with its gateway: an outbox that repeats each operation under the same `cid` and
-//! `since` until it is answered, and a screen that follows one room and fills every hole it notices.
+//! A scripted browser: an outbox that repeats each operation under the same `cid` and `since` until it is
+//! answered, screens of the rooms it is in, and a connection to one gateway after the other.
 
-use std::time::Duration;
+mod frames;
+mod operation;
 
-use broker::{Delivery, Subscription as _, sim::SimBroker};
-use prost::Message as _;
-use proto::{
-    PartitionCount, RoomId,
-    bus::v1::{Fanout, Heads, Read, Room, Send, reply, request, send::Body},
-    log::v1::{Author, Delete, Edit, Event, Message, Reaction, event::Kind},
-    subject::Subjects,
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
 };
-use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
-use tokio::time::sleep;
+
+use broker::sim::SimBroker;
+use gateway::Browser;
+use proto::{RoomId, bus::v1::history::Place};
+use rand::{RngExt as _, rngs::StdRng, seq::IteratorRandom as _};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    owners::Owners,
-    seen::{Answer, Screen, Seen, Sent},
+    cluster::{Gate, Site, millis},
+    screen::Screen,
+    seen::{self, Seen},
 };
+use operation::{Operation, Stage};
 
-/// Events that a cursor may be behind, as a gateway asks.
-const CATCH_UP: u32 = 500;
-/// The longest that a client thinks between two operations.
-const THINK_MS: u64 = 400;
+/// Operations of one client that wait for their answers at a time.
+const MAX_OPEN: usize = 3;
+/// The longest that a client waits for an answer before it tries another gateway: longer than a gateway's
+/// own patience.
+const PATIENCE: Duration = Duration::from_secs(17);
+/// The longest that opening a connection may take.
+const OPEN_WITHIN: Duration = Duration::from_secs(3);
+/// The longest between two connections.
+const AWAY_MS: u64 = 500;
 
-/// One client in one room.
-#[derive(Clone)]
+/// What a connection is to the client.
+type Connection = Browser<SimBroker>;
+
+/// A client, and how far it has come.
 pub(crate) struct Client {
     name: String,
-    room: RoomId,
-    owners: Owners,
+    site: Site,
     seen: Seen,
-    /// Which of the screens is this client's.
-    screen: usize,
+    rng: StdRng,
+    /// Whether people talk now.
+    talking: watch::Receiver<bool>,
+    token: Option<String>,
+    user: String,
+    rooms: BTreeMap<RoomId, Membership>,
+    /// Operations still to be thought of.
+    left: u64,
+    open: Vec<Operation>,
+    questions: BTreeMap<u64, Question>,
+    asked: u64,
+    next_act: Instant,
+    /// Does not read until then.
+    deaf_until: Instant,
+    has_said: Option<oneshot::Sender<()>>,
+    /// The world ends.
+    end: CancellationToken,
+}
+
+/// A room that it is in, or wants to be in.
+struct Membership {
+    screen: Screen,
+    is_wanted: bool,
+    is_joined: bool,
+    /// The last seqs that joins under way go on from.
+    joins: VecDeque<u64>,
+}
+
+/// A question about a room's past.
+struct Question {
+    room: RoomId,
+    place: Place,
+    limit: u64,
+    had: u64,
 }
 
 impl Client {
+    /// A client of some rooms with so many operations to make; and what tells that all are answered.
     pub(crate) fn new(
         name: &str,
-        room: &RoomId,
-        broker: SimBroker,
-        partitions: PartitionCount,
-        seen: Seen,
-    ) -> Self {
-        let screen = {
-            let mut seen = seen.lock();
-            seen.screens.push(Screen {
-                client: name.to_owned(),
-                room: room.clone(),
-                events: Vec::new(),
-            });
-            seen.screens.len() - 1
+        rooms: Vec<RoomId>,
+        (site, seen): (&Site, &Seen),
+        (talking, end): (watch::Receiver<bool>, CancellationToken),
+        mut rng: StdRng,
+    ) -> (Self, oneshot::Receiver<()>) {
+        let (has_said, said) = oneshot::channel();
+        let membership = |room: RoomId| {
+            let membership = Membership {
+                screen: Screen::new(room.clone()),
+                is_wanted: true,
+                is_joined: false,
+                joins: VecDeque::new(),
+            };
+            (room, membership)
         };
-        Self {
+        let client = Self {
             name: name.to_owned(),
-            room: room.clone(),
-            owners: Owners::new(broker, partitions),
-            seen,
-            screen,
-        }
-    }
-
-    /// Follows the owners and the room, for ever.
-    pub(crate) async fn follow(self) {
-        tokio::join!(self.owners.clone().follow(), self.watch());
-    }
-
-    /// Sends so many operations, one after the other, each until it is answered.
-    pub(crate) async fn talk(self, operations: u64, mut rng: StdRng) {
-        for number in 0..operations {
-            sleep(Duration::from_millis(rng.random_range(0..THINK_MS))).await;
-            let cid = format!("{}-{number}", self.name);
-            let body = self.body(&mut rng, &cid);
-            let send = Send {
-                from: Some(Author {
-                    id: self.name.clone(),
-                    nick: self.name.clone(),
-                    ..Author::default()
-                }),
-                cid: cid.clone(),
-                since: Some(self.last()),
-                asked: self.room.to_string(),
-                address: 0,
-                body: Some(body.clone()),
-            };
-            let answer = match self.owners.call(&self.room, request::Op::Send(send)).await {
-                reply::Result::Acked(acked) => Answer::Acked {
-                    seq: acked.seq,
-                    ts_ms: acked.ts_ms,
-                },
-                reply::Result::Refused(refused) => Answer::Refused { code: refused.code },
-                other => return self.wrong(format!("a send was answered by {other:?}")),
-            };
-            self.seen.lock().sent.push(Sent {
-                user: self.name.clone(),
-                room: self.room.clone(),
-                cid,
-                body,
-                answer,
-            });
-        }
-    }
-
-    /// All events of the room as it is now, from its first.
-    pub(crate) async fn read_all(&self) -> Vec<Event> {
-        let mut events = Vec::new();
-        loop {
-            let Some(room) = self.read(last_of(&events), 0).await else {
-                return events;
-            };
-            let more = room.more;
-            events.extend(room.events);
-            if !more {
-                return events;
-            }
-        }
-    }
-
-    pub(crate) fn room(&self) -> &RoomId {
-        &self.room
-    }
-
-    /// What to say next: mostly a message; now and then something about one that is on the screen.
-    fn body(&self, rng: &mut StdRng, cid: &str) -> Body {
-        let seen = self.seen.lock();
-        let events = &seen.screens[self.screen].events;
-        let is_message = |event: &&Event| matches!(event.kind, Some(Kind::Message(_)));
-        let is_mine = |event: &&Event| event.from.as_ref().is_some_and(|from| from.id == self.name);
-        let messages: Vec<_> = events
-            .iter()
-            .filter(is_message)
-            .map(|event| event.seq)
-            .collect();
-        let mine: Vec<_> = events
-            .iter()
-            .filter(is_message)
-            .filter(is_mine)
-            .map(|event| event.seq)
-            .collect();
-        let text = format!("text of {cid}");
-        match (
-            rng.random_range(0..20),
-            mine.choose(rng),
-            messages.choose(rng),
-        ) {
-            (0..3, Some(target), _) => Body::Edit(Edit {
-                target: *target,
-                text,
-            }),
-            (3, Some(target), _) => Body::Delete(Delete {
-                target: *target,
-                ..Delete::default()
-            }),
-            (4..8, _, Some(target)) => Body::Reaction(Reaction {
-                target: *target,
-                emoji: ["👍", "🎉"].choose(rng).copied().unwrap_or("👍").to_owned(),
-                on: rng.random_bool(0.7),
-                count: 0,
-            }),
-            _ => Body::Message(Message { text, reply_to: 0 }),
-        }
-    }
-
-    /// Keeps the screen: what continues it is shown, what is above a hole is fetched with the hole, and a
-    /// head above it or a notice of loss too.
-    async fn watch(&self) {
-        let subjects = Subjects::default();
-        let pp = self.owners.partition_of(&self.room);
-        let outbound = subjects.outbound(pp, &self.room);
-        let mut live = self.owners.subscribe(&outbound).await;
-        let mut heads = self.owners.subscribe(&subjects.heads(pp)).await;
-        self.catch_up(0).await;
-        loop {
-            let behind = tokio::select! {
-                biased;
-                delivery = live.next() => self.deliver(delivery),
-                delivery = heads.next() => self.look_at_heads(delivery),
-            };
-            if let Some(min_seq) = behind {
-                self.catch_up(min_seq).await;
-            }
-        }
-    }
-
-    /// Shows what continues the screen; what seq it must be caught up to, if it does not.
-    fn deliver(&self, delivery: Option<Delivery>) -> Option<u64> {
-        let Some(Delivery::Message(message)) = delivery else {
-            return Some(0);
+            site: site.clone(),
+            seen: seen.clone(),
+            talking,
+            token: None,
+            user: String::new(),
+            rooms: rooms.into_iter().map(membership).collect(),
+            left: rng.random_range(site.profile.operations.div_ceil(2)..=site.profile.operations),
+            open: Vec::new(),
+            questions: BTreeMap::new(),
+            asked: 0,
+            next_act: Instant::now(),
+            deaf_until: Instant::now(),
+            has_said: Some(has_said),
+            end,
+            rng,
         };
-        let fanout = Fanout::decode(message.payload).ok()?;
-        let behind = fanout.events.last()?.seq;
-        self.show(fanout.events).then_some(behind)
+        (client, said)
     }
 
-    fn look_at_heads(&self, delivery: Option<Delivery>) -> Option<u64> {
-        let Some(Delivery::Message(message)) = delivery else {
-            return Some(0);
-        };
-        let heads = Heads::decode(message.payload).ok()?;
-        let mut heads = heads.rooms.iter();
-        let head = heads.find(|head| head.room == self.room.as_str())?.head;
-        (head > self.last()).then_some(head)
-    }
-
-    async fn catch_up(&self, min_seq: u64) {
-        loop {
-            let Some(room) = self.read(self.last(), min_seq).await else {
-                return;
-            };
-            if room.gap || room.reset {
-                let last = self.last();
-                self.wrong(format!(
-                    "a cursor at {last} of a room with head {} was answered by gap={} reset={}",
-                    room.head, room.gap, room.reset
-                ));
-            }
-            let more = room.more;
-            if self.show(room.events) {
-                self.wrong("an answer to a cursor has a hole".to_owned());
-            }
-            if !more {
-                return;
-            }
+    /// Lives until the world ends, and shows its screens then.
+    pub(crate) async fn live(mut self) {
+        let end = self.end.clone();
+        tokio::select! {
+            biased;
+            () = end.cancelled() => {}
+            () = self.come_and_go() => {}
         }
-    }
-
-    /// `None` when the answer is none.
-    async fn read(&self, after: u64, min_seq: u64) -> Option<Room> {
-        let read = Read {
-            after: Some(after),
-            after_gen: String::new(),
-            limit: 50,
-            catch_up: CATCH_UP,
-            min_seq,
-            gateway: self.name.clone(),
-        };
-        match self.owners.call(&self.room, request::Op::Read(read)).await {
-            reply::Result::Room(room) => Some(room),
-            other => {
-                self.wrong(format!("a read was answered by {other:?}"));
-                None
-            }
-        }
-    }
-
-    /// Adds the events that continue the screen; whether one lies above a hole.
-    fn show(&self, events: Vec<Event>) -> bool {
         let mut seen = self.seen.lock();
-        let shown = &mut seen.screens[self.screen].events;
-        for event in events {
-            let next = last_of(shown) + 1;
-            if event.seq > next {
-                return true;
+        seen.screens.extend(
+            self.rooms
+                .into_iter()
+                .map(|(room, membership)| seen::Screen {
+                    client: self.name.clone(),
+                    room,
+                    events: membership.screen.events,
+                }),
+        );
+    }
+
+    async fn come_and_go(&mut self) {
+        loop {
+            if let Some(gate) = self.site.gates.choose(&mut self.rng) {
+                self.visit(&gate).await;
+                for operation in &mut self.open {
+                    operation.is_cut_off();
+                }
+                for membership in self.rooms.values_mut() {
+                    membership.is_joined = false;
+                    membership.joins.clear();
+                }
+                self.questions.clear();
             }
-            if event.seq == next {
-                shown.push(event);
+            let away = Duration::from_millis(self.rng.random_range(0..AWAY_MS));
+            sleep(away).await;
+        }
+    }
+
+    /// One connection, from its opening to its end.
+    async fn visit(&mut self, gate: &Gate) {
+        let opening = tokio::select! {
+            biased;
+            () = gate.gone.cancelled() => return,
+            opening = timeout(OPEN_WITHIN, gate.gateway.open()) => opening,
+        };
+        let Ok(mut connection) = opening else {
+            return;
+        };
+        self.note(format_args!("connected to {}", gate.name));
+        connection.says(&self.hello());
+        loop {
+            let deaf_until = self.deaf_until;
+            let heard = async {
+                sleep_until(deaf_until).await;
+                connection.hears().await
+            };
+            let next = self.next();
+            tokio::select! {
+                biased;
+                () = gate.gone.cancelled() => return,
+                heard = heard => {
+                    for frame in &heard.frames {
+                        self.take(frame);
+                    }
+                    if let Some(code) = heard.close {
+                        return self.note(format_args!("closed with {code}"));
+                    }
+                    self.speak(&mut connection);
+                }
+                () = sleep_until(next) => {
+                    if !self.act(&mut connection) {
+                        return self.note(format_args!("goes"));
+                    }
+                }
             }
         }
-        false
     }
 
-    fn last(&self) -> u64 {
-        last_of(&self.seen.lock().screens[self.screen].events)
+    /// When there is something to do of its own accord.
+    fn next(&self) -> Instant {
+        let joined = self
+            .open
+            .iter()
+            .filter(|operation| self.is_in(&operation.room));
+        let due = joined.filter_map(Operation::due).min();
+        due.unwrap_or(self.next_act).min(self.next_act)
     }
 
-    fn wrong(&self, what: String) {
-        let what = format!("{} in {}: {what}", self.name, self.room);
+    fn is_in(&self, room: &RoomId) -> bool {
+        self.rooms.get(room).is_some_and(|is| is.is_joined)
+    }
+
+    /// Does something of its own accord; `false` when it goes away.
+    fn act(&mut self, connection: &mut Connection) -> bool {
+        let is_silent = |operation: &Operation| operation.is_silent_for(PATIENCE);
+        if self.open.iter().any(is_silent) {
+            return false;
+        }
+        if self.next_act <= Instant::now() {
+            self.come_back(connection);
+            let think = millis(self.site.profile.think);
+            self.next_act = Instant::now() + Duration::from_millis(self.rng.random_range(1..think));
+            if !*self.talking.borrow() {
+                // Now and then somebody reads.
+                self.next_act += Duration::from_millis(self.rng.random_range(500..3_000));
+                self.look_back(connection);
+            } else if self.left > 0 {
+                if !self.live_on(connection) {
+                    return false;
+                }
+            } else {
+                self.next_act += Duration::from_millis(200);
+                self.finish(connection);
+            }
+        }
+        self.speak(connection);
+        true
+    }
+
+    /// One of the things that people do; `false` when it is to go away.
+    fn live_on(&mut self, connection: &mut Connection) -> bool {
+        match self.rng.random_range(0..100) {
+            0..2 => return false,
+            2..4 => {
+                let deaf = Duration::from_millis(self.rng.random_range(0..3_000));
+                self.deaf_until = Instant::now() + deaf;
+            }
+            4..6 => self.come_or_go(connection),
+            6..14 => self.look_back(connection),
+            _ if self.open.iter().filter(|one| one.is_first()).count() < MAX_OPEN => {
+                self.think_of_something();
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Leaves a room in which nothing waits, or comes back.
+    fn come_or_go(&mut self, connection: &mut Connection) {
+        let open = &self.open;
+        let is_idle = |(room, is): &(&RoomId, &mut Membership)| {
+            is.joins.is_empty() && open.iter().all(|operation| operation.room != **room)
+        };
+        let rooms = self.rooms.iter_mut().filter(is_idle);
+        let Some((room, membership)) = rooms.choose(&mut self.rng) else {
+            return;
+        };
+        membership.is_wanted = !membership.is_wanted;
+        if membership.is_wanted {
+            membership.join(connection);
+        } else {
+            membership.is_joined = false;
+            connection.says(&frames::leave(room));
+        }
+    }
+
+    /// Joins what could not be joined before.
+    fn come_back(&mut self, connection: &mut Connection) {
+        let is_lacking =
+            |is: &&mut Membership| is.is_wanted && !is.is_joined && is.joins.is_empty();
+        for membership in self.rooms.values_mut().filter(is_lacking) {
+            membership.join(connection);
+        }
+    }
+
+    /// Asks for something far back.
+    fn look_back(&mut self, connection: &mut Connection) {
+        let joined = self.rooms.iter().filter(|(_, is)| is.is_joined);
+        let Some((room, membership)) = joined.choose(&mut self.rng) else {
+            return;
+        };
+        let had = membership.screen.last;
+        let seq = self.rng.random_range(0..=had) + 1;
+        let place = match self.rng.random_range(0..3) {
+            0 => Place::Before(seq),
+            1 => Place::After(seq - 1),
+            _ => Place::Around(seq),
+        };
+        let (room, limit) = (room.clone(), self.rng.random_range(1..=100));
+        self.ask(connection, room, place, limit);
+    }
+
+    fn ask(&mut self, connection: &mut Connection, room: RoomId, place: Place, limit: u64) {
+        let had = self.rooms.get(&room).map_or(0, |is| is.screen.last);
+        self.asked += 1;
+        connection.says(&frames::history(self.asked, &room, place, limit));
+        let question = Question {
+            room,
+            place,
+            limit,
+            had,
+        };
+        self.questions.insert(self.asked, question);
+    }
+
+    /// All has been thought of: comes back to every room, and tells once all is answered.
+    fn finish(&mut self, connection: &mut Connection) {
+        for membership in self.rooms.values_mut() {
+            membership.is_wanted = true;
+        }
+        self.come_back(connection);
+        if self.open.is_empty()
+            && let Some(has_said) = self.has_said.take()
+        {
+            // Whoever waits for it may have given up.
+            let _ = has_said.send(());
+        }
+    }
+
+    /// Says all that can be said now.
+    fn speak(&mut self, connection: &mut Connection) {
+        for operation in &mut self.open {
+            let room = self.rooms.get(&operation.room);
+            let is_joined = room.is_some_and(|room| room.is_joined);
+            if is_joined && operation.due().is_some_and(|due| due <= Instant::now()) {
+                operation.stage = Stage::Said(Instant::now());
+                connection.says(&operation.frame());
+            }
+        }
+        let lacking = self.rooms.iter().filter_map(|(room, membership)| {
+            let asks = self
+                .questions
+                .values()
+                .any(|question| question.room == *room);
+            let after = membership.screen.lacks_after()?;
+            (membership.is_joined && !asks).then(|| (room.clone(), after))
+        });
+        for (room, after) in lacking.collect::<Vec<_>>() {
+            self.ask(connection, room, Place::After(after), 100);
+        }
+    }
+
+    fn note(&self, what: std::fmt::Arguments<'_>) {
+        self.site.sim.note(&self.name, what);
+    }
+
+    fn wrong(&self, what: &str) {
+        let what = format!("{}: {what}", self.name);
         self.seen.lock().wrong.push(what);
     }
 }
 
-fn last_of(events: &[Event]) -> u64 {
-    events.last().map_or(0, |event| event.seq)
+impl Membership {
+    fn join(&mut self, connection: &mut Connection) {
+        self.joins.push_back(self.screen.last);
+        connection.says(&frames::join(&self.screen));
+    }
 }

@@ -2,109 +2,117 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto::log::v1::{Event, event::Kind};
+use proto::{
+    log::v1::{Event, event},
+    time::rfc3339,
+};
 
-/// A room's events as they should be read.
+use crate::seen::{Kind, Shown, View};
+
+/// Applies the events of a log, in order.
 #[derive(Default)]
-pub(crate) struct Folded(BTreeMap<u64, Shown>);
-
-/// What is to be seen of an event.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Shown {
-    /// Of a message its present text, of an edit its own; empty when it is gone.
-    text: String,
-    deleted: bool,
-    edited: bool,
-    /// How many gave each emoji.
-    reactions: BTreeMap<String, usize>,
+pub(crate) struct Fold {
+    pub(crate) view: View,
+    reactors: BTreeMap<(u64, String), BTreeSet<String>>,
+    edits: BTreeMap<u64, Vec<u64>>,
 }
 
-impl Folded {
-    /// Applies the events of a log, in order.
-    pub(crate) fn of(events: &[Event]) -> Self {
-        let mut folded = Self::default();
-        let mut reactors: BTreeMap<(u64, &str), BTreeSet<&str>> = BTreeMap::new();
-        let mut edits: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-        for event in events {
-            let mut shown = Shown::default();
-            match &event.kind {
-                Some(Kind::Message(message)) => shown.text.clone_from(&message.text),
-                Some(Kind::Edit(edit)) => {
-                    shown.text.clone_from(&edit.text);
-                    edits.entry(edit.target).or_default().push(event.seq);
-                    let target = folded.0.entry(edit.target).or_default();
-                    target.text.clone_from(&edit.text);
+impl Fold {
+    /// The next event.
+    pub(crate) fn push(&mut self, event: &Event) {
+        let mut shown = plain(event);
+        let target = self.view.get_mut(&shown.target);
+        match shown.kind {
+            Kind::Edit => {
+                self.edits.entry(shown.target).or_default().push(event.seq);
+                if let Some(target) = target {
+                    target.text.clone_from(&shown.text);
                     target.edited = true;
                 }
-                Some(Kind::Delete(delete)) => {
-                    let edits = edits.remove(&delete.target).unwrap_or_default();
-                    for gone in edits.into_iter().chain([delete.target]) {
-                        let gone = folded.0.entry(gone).or_default();
-                        gone.text.clear();
-                        gone.deleted = true;
-                        gone.reactions.clear();
+            }
+            Kind::Delete => {
+                let edits = self.edits.remove(&shown.target).unwrap_or_default();
+                for gone in edits.into_iter().chain([shown.target]) {
+                    if let Some(gone) = self.view.get_mut(&gone) {
+                        gone.blank();
                     }
                 }
-                Some(Kind::Reaction(reaction)) => {
-                    let key = (reaction.target, reaction.emoji.as_str());
-                    let user = event.from.as_ref().map_or("", |from| from.id.as_str());
-                    let by = reactors.entry(key).or_default();
-                    if reaction.on {
-                        by.insert(user);
-                    } else {
-                        by.remove(user);
-                    }
-                    let target = folded.0.entry(reaction.target).or_default();
-                    target.reactions.insert(reaction.emoji.clone(), by.len());
+            }
+            Kind::Reaction => {
+                let key = (shown.target, shown.text.clone());
+                let by = self.reactors.entry(key).or_default();
+                if is_on(event) {
+                    by.insert(shown.user.clone());
+                } else {
+                    by.remove(&shown.user);
+                }
+                shown.count = by.len() as u64;
+                if let Some(target) = target {
+                    target.reactions.insert(shown.text.clone(), shown.count);
                     target.reactions.retain(|_, count| *count > 0);
                 }
-                None => {}
             }
-            folded.0.insert(event.seq, shown);
+            Kind::Message | Kind::Unknown => {}
         }
-        folded
+        self.view.insert(event.seq, shown);
     }
+}
 
-    /// What was read.
-    pub(crate) fn as_read(events: &[Event]) -> Self {
-        let shown = |event: &Event| {
-            let text = match &event.kind {
-                Some(Kind::Message(message)) => message.text.clone(),
-                Some(Kind::Edit(edit)) => edit.text.clone(),
-                _ => String::new(),
-            };
-            let reactions = event.reactions.iter().map(|reaction| {
-                let count = usize::try_from(reaction.count).unwrap_or(usize::MAX);
-                (reaction.emoji.clone(), count)
-            });
-            Shown {
-                text,
-                deleted: event.deleted,
-                edited: event.edited_ms > 0,
-                reactions: reactions.collect(),
-            }
-        };
-        Self(
-            events
-                .iter()
-                .map(|event| (event.seq, shown(event)))
-                .collect(),
-        )
-    }
+/// What was read.
+pub(crate) fn as_read(events: &[Event]) -> View {
+    let shown = |event: &Event| {
+        let mut shown = plain(event);
+        shown.deleted = event.deleted;
+        shown.edited = event.edited_ms > 0 && !event.deleted;
+        let reactions = event.reactions.iter();
+        shown.reactions = reactions
+            .map(|reaction| (reaction.emoji.clone(), u64::from(reaction.count)))
+            .collect();
+        (event.seq, shown)
+    };
+    events.iter().map(shown).collect()
+}
 
-    /// Where `read` is not this.
-    pub(crate) fn differences(&self, read: &Self, room: &str) -> Vec<String> {
-        let seqs: BTreeSet<_> = self.0.keys().chain(read.0.keys()).collect();
-        let differs = seqs
-            .into_iter()
-            .filter(|seq| self.0.get(seq) != read.0.get(seq));
-        let tell = |seq: &u64| {
-            format!(
-                "REBUILD: {room}:{seq} is read as {:?} and should be {:?}",
-                read.0.get(seq),
-                self.0.get(seq)
-            )
-        };
-        differs.map(tell).collect()
+/// An event as it was sent.
+fn plain(event: &Event) -> Shown {
+    let (kind, target, text, count) = match &event.kind {
+        Some(event::Kind::Message(message)) => (Kind::Message, 0, message.text.as_str(), 0),
+        Some(event::Kind::Edit(edit)) => (Kind::Edit, edit.target, edit.text.as_str(), 0),
+        Some(event::Kind::Delete(delete)) => (Kind::Delete, delete.target, "", 0),
+        Some(event::Kind::Reaction(reaction)) => (
+            Kind::Reaction,
+            reaction.target,
+            reaction.emoji.as_str(),
+            u64::from(reaction.count),
+        ),
+        None => (Kind::Unknown, 0, "", 0),
+    };
+    Shown {
+        ts: rfc3339(event.ts_ms),
+        user: super::author(event).to_owned(),
+        cid: event.cid.clone(),
+        kind,
+        target,
+        text: text.to_owned(),
+        count,
+        ..Shown::default()
     }
+}
+
+fn is_on(event: &Event) -> bool {
+    matches!(&event.kind, Some(event::Kind::Reaction(reaction)) if reaction.on)
+}
+
+/// Where `found` is not as it should be.
+pub(crate) fn differences(what: &str, expected: &View, found: &View) -> Vec<String> {
+    let seqs: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+    let differs = seqs
+        .into_iter()
+        .filter(|seq| expected.get(seq) != found.get(seq));
+    let tell = |seq: &u64| {
+        let (found, expected) = (found.get(seq), expected.get(seq));
+        format!("{what}: {seq} is {found:?} and should be {expected:?}")
+    };
+    // One difference seldom comes alone.
+    differs.take(3).map(tell).collect()
 }
