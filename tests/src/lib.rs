@@ -12,6 +12,7 @@ pub mod journal;
 pub mod nats;
 pub mod outbox;
 pub mod process;
+pub mod proxy;
 pub mod reader;
 pub mod watcher;
 
