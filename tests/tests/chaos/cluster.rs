@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use broker::testing::NatsServer;
 use nix::sys::signal::Signal;
+use rand::{RngExt as _, rngs::StdRng};
 use tempfile::TempDir;
 use tests::{
     Parlor,
@@ -19,7 +20,7 @@ const GATEWAYS: usize = 3;
 pub(crate) struct Cluster {
     pub(crate) servers: Vec<NatsServer>,
     /// The streams of the partitions.
-    pub(crate) streams: Streams,
+    streams: Streams,
     url: String,
     services: BTreeMap<&'static str, Parlor>,
     gateways: Vec<Gateway>,
@@ -131,6 +132,13 @@ impl Cluster {
             .collect()
     }
 
+    /// The server that leads the log of some partition.
+    pub(crate) async fn leader_of_some(&self, rng: &mut StdRng) -> usize {
+        let log = format!("PARLOR_LOG_{}", rng.random_range(0..4));
+        let leader = self.streams.leader(&log).await;
+        leader.trim_start_matches('n').parse().unwrap()
+    }
+
     /// Waits until each of three servers has everything.
     pub(crate) async fn is_whole(&self) {
         for kind in ["LOG", "ROOM"] {
@@ -143,6 +151,16 @@ impl Cluster {
     pub(crate) async fn kill_service(&mut self, name: &'static str) {
         self.services.remove(name).unwrap().kill().await;
         self.add(name).await;
+    }
+
+    /// kill -9 of all room services before any of them starts again.
+    pub(crate) async fn kill_services(&mut self) {
+        for service in std::mem::take(&mut self.services).into_values() {
+            service.kill().await;
+        }
+        for name in REPLICAS {
+            self.add(name).await;
+        }
     }
 
     /// SIGTERM of a room service, its end, and a new start.
@@ -189,6 +207,11 @@ impl Cluster {
         let gateway = self.gateways.remove(at);
         gateway.process.kill().await;
         self.listen_again(at, gateway.address).await;
+    }
+
+    /// Sends a signal to a gateway.
+    pub(crate) fn signal_gateway(&self, at: usize, signal: Signal) {
+        self.gateways[at].process.signal(signal);
     }
 
     /// SIGTERM of a gateway, its end, and a new start.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     load::{LIVING, Load},
 };
 
-/// How long nats-server is stopped: short of what its clients take for its end.
+/// How long something is stopped that is missed: short of what others take for its end.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// A fault, and the end of it.
@@ -18,8 +19,10 @@ pub(crate) enum Fault {
     KillService,
     RestartService,
     FreezeService,
+    KillServices,
     DoubleReplicaId,
     KillGateway,
+    FreezeGateway,
     RollGateways,
     KillNats,
     FreezeNats,
@@ -33,12 +36,14 @@ impl Fault {
     pub(crate) const OF_THREE: [Self; 3] =
         [Self::KillLeader, Self::RollServers, Self::CutServerOff];
     /// With one server.
-    pub(crate) const WITH_ONE: [Self; 8] = [
+    pub(crate) const WITH_ONE: [Self; 10] = [
         Self::KillService,
         Self::RestartService,
         Self::FreezeService,
+        Self::KillServices,
         Self::DoubleReplicaId,
         Self::KillGateway,
+        Self::FreezeGateway,
         Self::RollGateways,
         Self::KillNats,
         Self::FreezeNats,
@@ -49,8 +54,10 @@ impl Fault {
             Self::KillService => "kill -9 of a room service",
             Self::RestartService => "restart of a room service",
             Self::FreezeService => "room service asleep past its death",
+            Self::KillServices => "kill -9 of all room services",
             Self::DoubleReplicaId => "replica id doubled",
             Self::KillGateway => "kill -9 of a gateway",
+            Self::FreezeGateway => "gateway stopped for 2 s",
             Self::RollGateways => "restart of each gateway in turn",
             Self::KillNats => "kill -9 of nats-server",
             Self::FreezeNats => "nats-server stopped for 2 s",
@@ -73,6 +80,7 @@ impl Fault {
                 load.goes_on().await;
                 cluster.thaw_service(name).await;
             }
+            Self::KillServices => cluster.kill_services().await,
             Self::DoubleReplicaId => {
                 let twin = cluster.service(name);
                 let told = |line: &str| line.contains("replica ids doubled");
@@ -89,6 +97,12 @@ impl Fault {
                     cluster.restart_gateway(at).await;
                 }
             }
+            Self::FreezeGateway => {
+                let at = rng.random_range(0..LIVING);
+                cluster.signal_gateway(at, Signal::SIGSTOP);
+                tokio::time::sleep(PAUSE).await;
+                cluster.signal_gateway(at, Signal::SIGCONT);
+            }
             Self::KillNats => cluster.servers[0].restart().await,
             Self::FreezeNats => {
                 cluster.servers[0].pause();
@@ -96,9 +110,7 @@ impl Fault {
                 cluster.servers[0].resume();
             }
             Self::KillLeader => {
-                let log = format!("PARLOR_LOG_{}", rng.random_range(0..4));
-                let leader = cluster.streams.leader(&log).await;
-                let at: usize = leader.trim_start_matches('n').parse().unwrap();
+                let at = cluster.leader_of_some(rng).await;
                 cluster.servers[at].kill().await;
                 load.goes_on().await;
                 cluster.servers[at].restart().await;
@@ -112,7 +124,7 @@ impl Fault {
                 }
             }
             Self::CutServerOff => {
-                let at = rng.random_range(0..cluster.servers.len());
+                let at = cluster.leader_of_some(rng).await;
                 cluster.servers[at].pause();
                 load.goes_on().await;
                 cluster.servers[at].resume();

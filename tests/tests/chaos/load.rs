@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// Messages of each room that are sent and acked after a fault before it is over.
 const AFTER: usize = 10;
 /// A fault and the time after it take at least this long, so that one is over before the next begins.
-const APART: Duration = Duration::from_secs(7);
+const APART: Duration = Duration::from_secs(6);
 /// A fault that is not over after this long never will be.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Readers stay at these; the others are killed.
