@@ -57,11 +57,14 @@ async fn three_room_services_share_three_servers_and_stand_the_loss_of_one_of_ea
     let (mut servers, url) = cluster(dir.path()).await;
     let of_service = credentials(dir.path(), "room-service", ROOM_SERVICE);
     let of_gateway = credentials(dir.path(), "gateway", GATEWAY);
+    let off = ["--limits", "off"];
     let replicated = ["--nats-replicas", "3", "--nats-creds", &of_service];
+    let replicated = [&off[..], &replicated].concat();
     let mut services: Vec<_> = (0..3)
         .map(|_| Parlor::room_service(&url, &replicated))
         .collect();
-    let gateways = [(); 2].map(|()| Parlor::gateway(&url, &["--nats-creds", &of_gateway]));
+    let of_gateway = [&off[..], &["--nats-creds", &of_gateway]].concat();
+    let gateways = [(); 2].map(|()| Parlor::gateway(&url, &of_gateway));
     for process in services.iter().chain(&gateways) {
         process.ready().await;
     }
