@@ -1,7 +1,5 @@
 //! One in ten messages between room service and gateway is lost, and no browser notices.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use broker::testing::NatsServer;

@@ -1,6 +1,5 @@
 //! The NATS configurations that the manifests mount: exchanges under their permissions, with one server and
 //! with three, and wrong credentials.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use broker::testing::NatsServer;
 use tests::{

@@ -1,10 +1,10 @@
 //! Writers with outboxes, readers that stay and readers that come and go, and what they wrote down.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use tests::{
     Journal, Outbox, Reader,
-    checker::{Phase, check},
+    checker::{Account, Phase, check},
     reader::{Habit, Heads},
 };
 use tokio::{
@@ -39,6 +39,14 @@ pub(crate) struct Load {
     writers: JoinSet<Outbox>,
     steady: JoinSet<Reader>,
     flapping: JoinSet<Reader>,
+}
+
+/// What became of it all.
+pub(crate) struct Verdict {
+    account: Account,
+    steady: Vec<Reader>,
+    flapping: Vec<Reader>,
+    lasted: Duration,
 }
 
 impl Load {
@@ -112,43 +120,58 @@ impl Load {
         }
     }
 
-    /// Ends it, prints the account, and insists that nothing is missing, doubled or out of order.
-    pub(crate) async fn judge(self) {
+    /// Ends it, when every reader has everything or nothing more comes.
+    pub(crate) async fn end(self) -> Verdict {
         let began = self.phases[0].from;
         self.stop.send_replace(true);
-        let mut heads = std::collections::BTreeMap::new();
         let writers = self.writers.join_all().await;
         let lasted = began.elapsed();
-        for (n, writer) in writers.iter().enumerate() {
+        let mut heads = BTreeMap::new();
+        for writer in &writers {
             let head: &mut u64 = heads.entry(writer.room().to_owned()).or_default();
-            let last = writer
-                .acked
-                .values()
-                .max()
-                .unwrap_or_else(|| panic!("writer {n} was never acked"));
-            *head = (*head).max(*last);
+            let last = writer.acked.values().max();
+            *head = (*head).max(*last.expect("every writer is acked something"));
         }
         self.until.send_replace(Some(heads));
-        let (steady, flapping) = (self.steady.join_all().await, self.flapping.join_all().await);
-        let account = check(&self.journal.record(), &self.phases);
-        println!("{account}");
-        let sum = |count: fn(&Reader) -> usize| flapping.iter().map(count).sum::<usize>();
-        let (returns, gaps) = (sum(|reader| reader.returns), sum(|reader| reader.gaps));
-        println!(
-            "{:.0} sends a second for {:.0} s; flapping readers came back {returns} times, {gaps} gaps filled",
-            account.total().acked as f64 / lasted.as_secs_f64(),
-            lasted.as_secs_f64(),
-        );
-        account.insist();
+        Verdict {
+            steady: self.steady.join_all().await,
+            flapping: self.flapping.join_all().await,
+            account: check(&self.journal.record(), &self.phases),
+            lasted,
+        }
+    }
+}
+
+impl Verdict {
+    fn sum(&self, count: impl Fn(&Reader) -> usize) -> usize {
+        self.flapping.iter().map(count).sum()
+    }
+
+    /// Insists that nothing is missing, doubled or out of order, and that everybody did their part.
+    pub(crate) fn insist(&self) {
+        self.account.insist();
+        let gaps = self.sum(|reader| reader.gaps);
         assert!(gaps > 0, "nobody was away long enough to meet a gap");
-        for reader in &steady {
+        for reader in &self.steady {
             // Gateways that end in good order send their browsers away, and nothing else does.
-            let broken: Vec<_> = reader
-                .broken
-                .iter()
-                .filter(|why| *why != "closed 1012")
-                .collect();
+            let broken = reader.broken.iter().filter(|why| *why != "closed 1012");
+            let broken: Vec<_> = broken.collect();
             assert!(broken.is_empty(), "a steady reader was cut off: {broken:?}");
         }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.lasted.as_secs_f64();
+        write!(
+            f,
+            "{}{:.0} sends a second for {seconds:.0} s; flapping readers came back {} times, {} gaps were \
+             filled",
+            self.account,
+            self.account.total().acked as f64 / seconds,
+            self.sum(|reader| reader.returns),
+            self.sum(|reader| reader.gaps),
+        )
     }
 }
