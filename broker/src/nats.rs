@@ -4,6 +4,7 @@
 //! requests, and log and store. A gateway (role `gateway`) has no JetStream at all.
 
 mod api;
+mod batch;
 mod bus;
 mod confirm;
 mod connect;

@@ -50,12 +50,12 @@ RULES = {
             "parlor.log.7 parlor.room.7.room.lobby "
             "parlor.room.7.page.lobby.3 $JS.API.STREAM.INFO.PARLOR_LOG_7 $JS.API.STREAM.CREATE.PARLOR_LOG_8 "
             "$JS.API.STREAM.MSG.GET.PARLOR_ROOM_7 $JS.API.STREAM.MSG.DELETE.PARLOR_ROOM_7 "
-            "$JS.API.STREAM.PURGE.PARLOR_LOG_7",
+            "$JS.API.STREAM.PURGE.PARLOR_LOG_7 $JS.API.DIRECT.GET.PARLOR_LOG_7",
             "parlor.presence.7 parlor.user parlor.live.7.lobby parlor.meta.get parlor.log.7.x parlor.room.7 "
             "parlor.out.7.lobby.x other.log.7 $JS.API.STREAM.DELETE.PARLOR_LOG_7 $JS.API.STREAM.UPDATE.PARLOR_LOG_7 "
             "$JS.API.STREAM.NAMES $JS.API.STREAM.RESTORE.PARLOR_LOG_7 $JS.API.STREAM.SNAPSHOT.PARLOR_LOG_7 "
             "$JS.API.ACCOUNT.PURGE.PARLOR $JS.API.INFO $JS.API.CONSUMER.CREATE.PARLOR_LOG_7.c "
-            "$JS.API.CONSUMER.MSG.NEXT.PARLOR_LOG_7.c $JS.API.DIRECT.GET.PARLOR_ROOM_7 $JS.ACK.x $SYS.REQ.SERVER.PING",
+            "$JS.API.CONSUMER.MSG.NEXT.PARLOR_LOG_7.c $JS.ACK.x $SYS.REQ.SERVER.PING",
         ),
         "subscribe": (
             "parlor.in.7.3.* parlor.in.*.*.* parlor.who.* parlor.ping.* parlor.release.* parlor.meta parlor.meta.get "

@@ -5,10 +5,15 @@
 //! for [`PATIENCE`] at most.
 
 pub mod browser;
+pub mod checker;
 pub mod http;
 pub mod installation;
+pub mod journal;
+pub mod nats;
 pub mod outbox;
 pub mod process;
+pub mod proxy;
+pub mod reader;
 pub mod watcher;
 
 use std::time::Duration;
@@ -19,8 +24,10 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub use browser::Browser;
 pub use installation::Installation;
+pub use journal::Journal;
 pub use outbox::Outbox;
 pub use process::Parlor;
+pub use reader::Reader;
 pub use watcher::Watcher;
 
 /// Whether the long forms are wanted: `./test --full`.

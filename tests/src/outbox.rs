@@ -14,7 +14,10 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{Browser, PATIENCE};
+use crate::{
+    Browser, PATIENCE,
+    journal::{Deed, Journal},
+};
 
 /// Before another try. Not to wait for something: a gateway that is gone refuses at once.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +34,9 @@ pub struct Outbox {
     turn: usize,
     browser: Option<Browser>,
     token: Option<String>,
+    /// The last seq that it knows of.
+    head: u64,
+    journal: Journal,
 }
 
 impl Outbox {
@@ -45,7 +51,20 @@ impl Outbox {
             turn,
             browser: None,
             token: None,
+            head: 0,
+            journal: Journal::default(),
         }
+    }
+
+    /// Where it sends.
+    pub fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// Writes down what it does.
+    pub fn writing(mut self, journal: &Journal) -> Self {
+        self.journal = journal.clone();
+        self
     }
 
     /// Sends one message after the other, `pause` apart, until told to stop; counts acks in `count`.
@@ -71,18 +90,23 @@ impl Outbox {
     /// When that takes longer than [`PATIENCE`], or the answer is none that a retry helps.
     pub async fn send(&mut self, cid: &str) {
         let began = Instant::now();
+        self.journal.write(&self.room, cid, Deed::Sent);
+        let mut frame = json!({"op": "send", "room": self.room, "cid": cid});
+        frame["text"] = format!("text {cid}").into();
+        frame["since"] = self.head.into();
         loop {
             assert!(began.elapsed() < PATIENCE, "{cid} was not acked");
             if self.browser.is_none() {
                 self.browser = self.connect().await;
             }
             let answer = match &mut self.browser {
-                Some(browser) => attempt(browser, &self.room, cid).await,
+                Some(browser) => attempt(browser, &frame, &mut self.head).await,
                 None => None,
             };
             match answer {
                 Some(ack) if ack["op"] == "ack" => {
                     let seq = ack["seq"].as_u64().expect("an ack has a seq");
+                    self.journal.write(&self.room, cid, Deed::Acked { seq });
                     self.acked.insert(cid.to_owned(), seq);
                     self.longest = self.longest.max(began.elapsed());
                     return;
@@ -101,7 +125,7 @@ impl Outbox {
         }
     }
 
-    async fn connect(&self) -> Option<Browser> {
+    async fn connect(&mut self) -> Option<Browser> {
         let gateway = self.gateways[self.turn % self.gateways.len()];
         let mut browser = Browser::try_connect(gateway).await.ok()?;
         let mut hello = json!({"op": "hello", "nick": self.name, "rooms": {&self.room: null}});
@@ -114,7 +138,10 @@ impl Outbox {
         loop {
             let frame = browser.receive().await.ok()?;
             match frame["op"].as_str() {
-                Some("joined") => return Some(browser),
+                Some("joined") => {
+                    self.head = frame["head"].as_u64().unwrap_or(self.head);
+                    return Some(browser);
+                }
                 // The room's owner is away: as good as no gateway.
                 Some("error") => return None,
                 _ => {}
@@ -123,15 +150,15 @@ impl Outbox {
     }
 }
 
-/// The answer to one send; `None` when the gateway goes.
-async fn attempt(browser: &mut Browser, room: &str, cid: &str) -> Option<Value> {
-    let frame = json!({"op": "send", "room": room, "cid": cid, "text": format!("text {cid}")});
-    if !browser.try_say(frame).await {
+/// The answer to one send; `None` when the gateway goes. Keeps `head` at what is shown meanwhile.
+async fn attempt(browser: &mut Browser, send: &Value, head: &mut u64) -> Option<Value> {
+    if !browser.try_say(send.clone()).await {
         return None;
     }
     loop {
         let frame = browser.receive().await.ok()?;
-        if frame["cid"] == cid && frame["op"] != "event" {
+        *head = frame["seq"].as_u64().unwrap_or(*head).max(*head);
+        if frame["cid"] == send["cid"] && frame["op"] != "event" {
             return Some(frame);
         }
     }

@@ -163,14 +163,31 @@ impl Parlor {
     /// # Panics
     /// When none comes, with all that came.
     pub async fn line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.line_after(0, what, wanted).await
+    }
+
+    /// Waits for a line on stderr after the first `seen`.
+    ///
+    /// # Panics
+    /// When none comes, with all that came.
+    pub async fn line_after(
+        &self,
+        seen: usize,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> String {
         let mut lines = self.lines.clone();
+        let said = || {
+            let mut later = self.stderr().into_iter().skip(seen);
+            later.find(|line| wanted(line))
+        };
         let find = async {
             loop {
-                if let Some(line) = self.stderr().into_iter().find(|line| wanted(line)) {
+                if let Some(line) = said() {
                     return Some(line);
                 }
                 if lines.changed().await.is_err() {
-                    return self.stderr().into_iter().find(|line| wanted(line));
+                    return said();
                 }
             }
         };

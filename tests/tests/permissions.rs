@@ -1,22 +1,11 @@
 //! The NATS configurations that the manifests mount: exchanges under their permissions, with one server and
 //! with three, and wrong credentials.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-};
 
 use broker::testing::NatsServer;
-use tests::{Browser, Parlor};
-
-const GATEWAY: &str = "gatewaysecretofthetest";
-const ROOM_SERVICE: &str = "roomservicesecretofthetest";
-const ROUTE: &str = "routesecretofthetest";
-
-fn configuration() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats/nats.conf")
-}
+use tests::{
+    Browser, Parlor,
+    nats::{GATEWAY, ROOM_SERVICE, cluster, configuration, credentials},
+};
 
 async fn server() -> NatsServer {
     let env = [
@@ -24,12 +13,6 @@ async fn server() -> NatsServer {
         ("ROOM_SERVICE_PASSWORD", ROOM_SERVICE),
     ];
     NatsServer::start_with(&configuration(), &env).await
-}
-
-fn credentials(dir: &Path, user: &str, password: &str) -> String {
-    let file = dir.join(format!("{user}.creds"));
-    std::fs::write(&file, format!("{user}:{password}\n")).unwrap();
-    file.to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -67,51 +50,20 @@ fn nothing_denied<'a>(processes: impl Iterator<Item = &'a Parlor>) {
     }
 }
 
-/// Three servers of the cluster's configuration, and the address of all.
-async fn cluster(dir: &Path) -> (Vec<NatsServer>, String) {
-    let listeners: Vec<_> = (0..3)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let routes = listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap());
-    let routes: Vec<_> = routes.map(|address| address.to_string()).collect();
-    drop(listeners);
-    let url = |peer: &String| format!("\"nats-route://route:{ROUTE}@{peer}\"");
-    let peers = routes.iter().map(url).collect::<Vec<_>>().join(", ");
-    // Includes go by the folder of who includes.
-    let up = "../".repeat(dir.components().count());
-    let file = configuration().canonicalize().unwrap();
-    let file = file.with_file_name("cluster.conf");
-    let mut servers = Vec::new();
-    for (n, route) in routes.iter().enumerate() {
-        let config = dir.join(format!("{n}.conf"));
-        let text = format!("server_name: n{n}\ninclude {up}{}\n", file.display());
-        std::fs::write(&config, text).unwrap();
-        let env = [
-            ("GATEWAY_PASSWORD", GATEWAY),
-            ("ROOM_SERVICE_PASSWORD", ROOM_SERVICE),
-            ("ROUTE_PASSWORD", ROUTE),
-            ("ROUTES", &format!("[{peers}]")),
-            ("CLUSTER_LISTEN", route),
-        ];
-        servers.push(NatsServer::start_with(&config, &env).await);
-    }
-    let urls: Vec<_> = servers.iter().map(NatsServer::url).collect();
-    (servers, urls.join(","))
-}
-
 #[tokio::test]
 async fn three_room_services_share_three_servers_and_stand_the_loss_of_one_of_each() {
     let dir = tempfile::tempdir().unwrap();
     let (mut servers, url) = cluster(dir.path()).await;
     let of_service = credentials(dir.path(), "room-service", ROOM_SERVICE);
     let of_gateway = credentials(dir.path(), "gateway", GATEWAY);
+    let off = ["--limits", "off"];
     let replicated = ["--nats-replicas", "3", "--nats-creds", &of_service];
+    let replicated = [&off[..], &replicated].concat();
     let mut services: Vec<_> = (0..3)
         .map(|_| Parlor::room_service(&url, &replicated))
         .collect();
-    let gateways = [(); 2].map(|()| Parlor::gateway(&url, &["--nats-creds", &of_gateway]));
+    let of_gateway = [&off[..], &["--nats-creds", &of_gateway]].concat();
+    let gateways = [(); 2].map(|()| Parlor::gateway(&url, &of_gateway));
     for process in services.iter().chain(&gateways) {
         process.ready().await;
     }

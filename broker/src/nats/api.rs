@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Request, RequestError, RequestErrorKind};
+use async_nats::{Client, HeaderMap, Request, RequestError, RequestErrorKind};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use proto::{PartitionId, subject::Subjects};
@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::connect::Connection;
 
 /// How long the leader may take. Longer stalls (an election takes seconds) are the caller's to wait out.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Answers that are made of whole streams (creation, purge, subjects) take longer.
 const SLOW_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -158,6 +158,12 @@ impl JetStream {
 
     pub(super) fn is_up_if_needed(&self) -> bool {
         self.connection.as_ref().is_none_or(Connection::is_up)
+    }
+
+    /// The connection's client, while it is there.
+    pub(super) fn client(&self) -> Option<&Client> {
+        let connection = self.connection.as_ref().filter(|found| found.is_up())?;
+        Some(&connection.client)
     }
 
     /// `PARLOR_LOG_<pp>`.

@@ -19,8 +19,9 @@ use super::{
 const FLOOR: (u64, u64, u64) = (2, 12, 1);
 /// The same with three replicas.
 const FLOOR_REPLICATED: (u64, u64, u64) = (2, 14, 4);
-/// A dead connection is noticed within two of these.
-const PING_EVERY: Duration = Duration::from_secs(5);
+/// A dead connection is noticed within three of these (async-nats lets two pings go unanswered): soon enough
+/// for requests of gateways, which wait 15 s; late enough for a server that is stopped for a moment.
+const PING_EVERY: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest pause between attempts to come back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! The log on JetStream: one stream per partition, appended to by expectation, read by sequence through
-//! its leader.
+//! The log on JetStream: one stream per partition, appended to by expectation, read by sequence: in batches
+//! from any replica, which are fast, and from the leader, who knows.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use serde_json::json;
 use super::{
     Nats, Shared,
     api::{ApiError, Found, code},
+    batch::Batch,
 };
 use crate::{Append, Log, LogError, MAX_RECORD, ReadError, Reader, TrimError};
 
-/// Reads under way at once: enough to hide the round trip.
+/// Reads under way at the leader at once: enough to hide the round trip. What is longer is read in batches.
 const READ_AHEAD: usize = 64;
 
 impl Log for Nats {
@@ -41,13 +42,17 @@ impl Log for Nats {
     }
 
     fn read(&self, pp: PartitionId, from: u64, to: u64) -> NatsReader {
+        let is_long = to.saturating_sub(from) >= READ_AHEAD as u64;
         NatsReader {
             shared: Arc::clone(&self.shared),
             pp,
             next: from,
-            ask: from,
             to,
-            waiting: FuturesOrdered::new(),
+            from: if is_long {
+                Source::Any(None)
+            } else {
+                Source::leader(from)
+            },
         }
     }
 
@@ -108,10 +113,20 @@ pub struct NatsReader {
     pp: PartitionId,
     /// What `next` yields next.
     next: u64,
-    /// What is asked for next.
-    ask: u64,
     to: u64,
-    waiting: FuturesOrdered<BoxFuture<'static, Result<Option<Found>, ApiError>>>,
+    from: Source,
+}
+
+/// Where records come from.
+enum Source {
+    /// From any replica, many at a time; `None` before they are asked for.
+    Any(Option<Batch>),
+    /// From the leader, each by itself; it knows which there are.
+    Leader {
+        /// What is asked for next.
+        ask: u64,
+        waiting: FuturesOrdered<BoxFuture<'static, Result<Option<Found>, ApiError>>>,
+    },
 }
 
 impl Reader for NatsReader {
@@ -119,24 +134,69 @@ impl Reader for NatsReader {
         if self.next > self.to {
             return Ok(None);
         }
-        while self.ask <= self.to && self.waiting.len() < READ_AHEAD {
-            let (shared, pp, seq) = (Arc::clone(&self.shared), self.pp, self.ask);
+        let (seq, record) = match self.next_of_batch().await {
+            Some(record) => record,
+            None => self.next_of_leader().await?,
+        };
+        self.next = seq + 1;
+        Ok(Some((seq, record)))
+    }
+}
+
+impl NatsReader {
+    /// The next record from whoever has it; `None` when the leader must be asked from now on.
+    async fn next_of_batch(&mut self) -> Option<(u64, Bytes)> {
+        while let Source::Any(asked) = &mut self.from {
+            let batch = match asked.take() {
+                Some(batch) => Some(batch),
+                None => Batch::ask(&self.shared.jetstream, self.pp, self.next, self.to).await,
+            };
+            // Kept, or a wait that is given up would lose what has come.
+            let batch = batch.map(|batch| asked.insert(batch));
+            let found = match batch {
+                Some(batch) => match batch.next().await {
+                    Some(found) => return Some(found),
+                    None => batch.brought_some(),
+                },
+                None => false,
+            };
+            self.from = if found {
+                Source::Any(None)
+            } else {
+                Source::leader(self.next)
+            };
+        }
+        None
+    }
+
+    async fn next_of_leader(&mut self) -> Result<(u64, Bytes), ReadError> {
+        let Source::Leader { ask, waiting } = &mut self.from else {
+            return Err(ReadError::Unavailable("no leader is asked".to_owned()));
+        };
+        while *ask <= self.to && waiting.len() < READ_AHEAD {
+            let (shared, pp, seq) = (Arc::clone(&self.shared), self.pp, *ask);
             let get = async move {
                 let jetstream = &shared.jetstream;
                 jetstream
                     .message(&jetstream.log_stream(pp), &json!({"seq": seq}))
                     .await
             };
-            self.waiting.push_back(get.boxed());
-            self.ask += 1;
+            waiting.push_back(get.boxed());
+            *ask += 1;
         }
-        match self.waiting.next().await {
-            Some(Ok(Some(found))) if found.seq == self.next => {
-                self.next += 1;
-                Ok(Some((found.seq, found.payload)))
-            }
+        match waiting.next().await {
+            Some(Ok(Some(found))) if found.seq == self.next => Ok((found.seq, found.payload)),
             Some(Err(error)) => Err(ReadError::Unavailable(error.to_string())),
             _ => Err(why_absent(&self.shared, self.pp, self.next).await),
+        }
+    }
+}
+
+impl Source {
+    fn leader(from: u64) -> Self {
+        Self::Leader {
+            ask: from,
+            waiting: FuturesOrdered::new(),
         }
     }
 }

@@ -46,7 +46,8 @@ fn log_config(jetstream: &JetStream, pp: PartitionId, replicas: u8) -> Json {
         "max_age": 0,
         "max_msgs_per_subject": -1,
         "max_msg_size": -1,
-        "allow_direct": false,
+        // Records are read by the hundred.
+        "allow_direct": true,
     })
 }
 
@@ -130,6 +131,10 @@ fn verify(name: &str, expected: &Json, found: &Json) -> Result<(), ProvisionErro
     let settings = expected.as_object().into_iter().flatten();
     let expected = settings.map(|(key, value)| (key.as_str(), value.clone()));
     for (key, expected) in expected.chain(UNSET.map(|key| (key, Json::Null))) {
+        if key == "allow_direct" && expected == true {
+            // Without it reading is slower, and as right.
+            continue;
+        }
         let found = found.get(key).cloned().unwrap_or(Json::Null);
         // The server leaves out what is false or 0, or names the default.
         let unset =

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod permissions;
+mod reading;
 mod streams;
 
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! Several room services and two gateways on one NATS, and who owns what there.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use broker::{
-    Bus as _,
+    Bus as _, RequestError,
     nats::{Nats, Options},
     testing::NatsServer,
 };
+use bytes::Bytes;
 use nix::sys::signal::Signal;
 use prost::Message as _;
 use proto::{PartitionCount, PartitionId, RoomId, bus::v1::Announcement, subject::Subjects};
@@ -16,7 +17,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::spy::Spy;
 
 /// How long an owner has to say that it is one.
-const WHO_WITHIN: std::time::Duration = std::time::Duration::from_millis(200);
+const WHO_WITHIN: Duration = Duration::from_millis(200);
 
 /// These tests measure, so they run one after the other.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -100,9 +101,7 @@ impl Installation {
 
     async fn owner(&self, pp: PartitionId) -> Option<(String, u64)> {
         let subject = Subjects::default().who(pp);
-        let asked = self
-            .bus
-            .request(&subject, bytes::Bytes::new(), None, WHO_WITHIN);
+        let asked = self.bus.request(&subject, Bytes::new(), None, WHO_WITHIN);
         let said = Announcement::decode(asked.await.ok()?).ok()?;
         let replica = said.owner.rsplit_once('.')?.0.to_owned();
         Some((replica, said.partitions.first()?.epoch))
@@ -140,6 +139,21 @@ impl Installation {
         let status = self.services.remove(name).unwrap().terminate().await;
         assert!(status.success(), "{status}");
         owned
+    }
+
+    /// Where its NATS is.
+    pub(crate) fn url(&self) -> String {
+        self.nats.url()
+    }
+
+    /// Asks whoever listens to a subject.
+    pub(crate) async fn ask(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, RequestError> {
+        self.bus.request(subject, payload, None, within).await
     }
 
     /// SIGSTOP.

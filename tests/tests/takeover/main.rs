@@ -6,6 +6,7 @@
 mod installation;
 mod load;
 mod spy;
+mod zombie;
 
 use std::time::Duration;
 
