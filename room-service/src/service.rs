@@ -11,7 +11,10 @@ use prometheus_client::registry::Registry;
 use proto::{
     Limits, PartitionCount, PartitionId, RoomId, log::v1::Installation, subject::Subjects,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -27,6 +30,9 @@ use crate::{
     metrics::Metrics,
     presence::{self, Presence},
 };
+
+/// Partitions that list their rooms at once: after a start all of them want to, and requests go first.
+const LISTINGS_AT_ONCE: usize = 2;
 
 /// What a room service is told at its start.
 #[derive(Clone, Debug)]
@@ -91,6 +97,8 @@ pub(crate) struct Shared<B> {
     pub(crate) memory_bytes: usize,
     pub(crate) cluster: Cluster,
     pub(crate) directory: Directory,
+    /// Turns of partitions that list their rooms.
+    pub(crate) listings: Arc<Semaphore>,
     pub(crate) presence: Presence,
     pub(crate) metrics: Metrics,
     installed: OnceLock<(Installation, Arc<Rules>)>,
@@ -197,6 +205,7 @@ impl<B: Broker> RoomService<B> {
             clock: Clock::start(options.wall_clock.clone()),
             memory_bytes: options.memory_bytes,
             directory: Directory::default(),
+            listings: Arc::new(Semaphore::new(LISTINGS_AT_ONCE)),
             presence: Presence::default(),
             metrics: Metrics::register(registry),
             installed: OnceLock::new(),

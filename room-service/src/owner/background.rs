@@ -2,7 +2,7 @@
 //! Each piece is a task that repeats itself while the broker is away and reports its outcome to the
 //! loop; all of them end with the owner.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use broker::{Broker, Put as Outcome, Revision, Scan as _, StoreError};
 use bytes::Bytes;
@@ -11,7 +11,10 @@ use proto::{
     PartitionId, RoomId,
     log::v1::{RoomValue, VALUE_FORMAT},
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 use tracing::{debug, error};
 
 use crate::{
@@ -238,12 +241,14 @@ impl<B: Broker> Background<B> {
             .spawn(async move { Done::FoundCheckpoint(found.await) });
     }
 
-    /// Lists all rooms of the store.
-    pub(super) fn list(&mut self) {
+    /// Lists all rooms of the store, when it is its turn.
+    pub(super) fn list(&mut self, turns: Arc<Semaphore>) {
         let (listed, listing) = mpsc::channel(1);
         self.listing = Some(listing);
         let (broker, pp) = (self.broker.clone(), self.pp);
         self.tasks.spawn(async move {
+            // Never closed; and without a turn it would only be less polite.
+            let _turn = turns.acquire().await;
             let mut backoff = Backoff::new();
             while let Err(error) = list(&broker, pp, &listed).await {
                 debug!(partition.id = %pp, error = error, "the rooms could not be listed, trying again");

@@ -110,7 +110,7 @@ impl<B: Broker> Owner<B> {
             ticks: 0,
             shutdown: shutdown.clone(),
         };
-        owner.background.list();
+        owner.background.list(Arc::clone(&shared.listings));
         Ok(owner)
     }
 }
