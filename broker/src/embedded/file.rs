@@ -1,15 +1,11 @@
 //! A redb file: open, or closed because a write failed. redb takes no write after one that failed, so the
 //! file is then closed, and opened anew for whoever needs it next.
 
-use std::{
-    fs::File,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use redb::{Builder, Database};
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::folder::{Folder, FolderFile};
