@@ -19,10 +19,6 @@ use failure::Failure;
 /// How long blocking work may keep the process after its end; out of the same 5 s as the last traces.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// Gives memory back to the system when a burst is over, where glibc's allocator keeps it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,7 +35,8 @@ impl Page {
     }
 
     /// A page as it was stored; `None` when the events are not those of this page.
-    pub(super) fn of(number: u64, events: Vec<Event>) -> Option<Self> {
+    pub(super) fn of(number: u64, mut events: Vec<Event>) -> Option<Self> {
+        events.shrink_to_fit();
         let is_run = events.len() as u64 <= PAGE_EVENTS
             && (first_of(number)..)
                 .zip(&events)
@@ -78,6 +79,10 @@ impl Page {
     /// Adds the event that comes next.
     pub(super) fn push(&mut self, event: Event) {
         self.bytes += size(&event);
+        if self.events.len() == self.events.capacity() {
+            // Most rooms are small, and there are many of them: no more than half of it is spare.
+            self.events.reserve_exact(self.events.len().max(1));
+        }
         self.events.push(event);
     }
 
