@@ -37,6 +37,7 @@ test('chat', { timeout: 300_000 }, async (t) => {
     await shows(bo, 'hello');
     await say(bo, 'hi Ann');
     await shows(ann, 'hi Ann');
+    await shows(bo, 'hi Ann');
     const expected = '[Notice] Welcome to the general room. Please be civil!\nAnn: hello\nBo: hi Ann';
     assert.equal(await log(ann), expected);
     assert.equal(await log(bo), expected);

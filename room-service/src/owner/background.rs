@@ -247,12 +247,25 @@ impl<B: Broker> Background<B> {
         self.listing = Some(listing);
         let (broker, pp) = (self.broker.clone(), self.pp);
         self.tasks.spawn(async move {
-            // Never closed; and without a turn it would only be less polite.
-            let _turn = turns.acquire().await;
             let mut backoff = Backoff::new();
-            while let Err(error) = list(&broker, pp, &listed).await {
-                debug!(partition.id = %pp, error = error, "the rooms could not be listed, trying again");
-                backoff.wait().await;
+            let rooms = loop {
+                // Only to read the store: neither one that is away nor a busy owner keeps others waiting.
+                // It is never closed, and without a turn this would only be less polite.
+                let turn = turns.acquire().await;
+                let found = list(&broker, pp).await;
+                drop(turn);
+                match found {
+                    Ok(rooms) => break rooms,
+                    Err(error) => {
+                        debug!(partition.id = %pp, error = error, "the rooms could not be listed, trying again");
+                        backoff.wait().await;
+                    }
+                }
+            };
+            let mut rooms = rooms.into_iter().peekable();
+            while rooms.peek().is_some() {
+                // Nobody listens any more: the owner has ended, and this task with it.
+                let _ = listed.send(rooms.by_ref().take(LISTED_AT_ONCE).collect()).await;
             }
             Done::Nothing
         });
@@ -277,41 +290,27 @@ impl<B: Broker> Background<B> {
     }
 }
 
-async fn list<B: Broker>(
-    broker: &B,
-    pp: PartitionId,
-    listed: &mpsc::Sender<Vec<Listed>>,
-) -> Result<(), String> {
+async fn list<B: Broker>(broker: &B, pp: PartitionId) -> Result<Vec<Listed>, String> {
     let mut scan = broker.scan(pp, "room");
     let mut rooms = Vec::new();
-    loop {
-        let next = scan.next().await.map_err(|error| error.to_string())?;
-        let is_last = next.is_none();
-        if let Some((key, value)) = next {
-            match codec::open(&value.bytes, |room: &RoomValue| room.format, VALUE_FORMAT) {
-                Ok(room) => rooms.extend(RoomId::parse(&room.room).map(|id| Listed {
+    while let Some((key, value)) = scan.next().await.map_err(|error| error.to_string())? {
+        match codec::open(&value.bytes, |room: &RoomValue| room.format, VALUE_FORMAT) {
+            Ok(room) => rooms.extend(RoomId::parse(&room.room).map(|id| Listed {
+                room: id,
+                summary: Some(Summary::of(&room)),
+            })),
+            // Whoever asks for the room is told; others go on.
+            Err(damaged) => {
+                error!(partition.id = %pp, store.key = key, error = %damaged, "a room's value is damaged");
+                let token = key.strip_prefix("room.").unwrap_or_default();
+                rooms.extend(RoomId::from_subject_token(token).map(|id| Listed {
                     room: id,
-                    summary: Some(Summary::of(&room)),
-                })),
-                // Whoever asks for the room is told; others go on.
-                Err(damaged) => {
-                    error!(partition.id = %pp, store.key = key, error = %damaged, "a room's value is damaged");
-                    let token = key.strip_prefix("room.").unwrap_or_default();
-                    rooms.extend(RoomId::from_subject_token(token).map(|id| Listed {
-                        room: id,
-                        summary: None,
-                    }));
-                }
+                    summary: None,
+                }));
             }
         }
-        if rooms.len() >= LISTED_AT_ONCE || is_last {
-            // Nobody listens any more: the owner has ended, and this task with it.
-            let _ = listed.send(std::mem::take(&mut rooms)).await;
-        }
-        if is_last {
-            return Ok(());
-        }
     }
+    Ok(rooms)
 }
 
 #[cfg(test)]

@@ -207,6 +207,12 @@ impl Partition {
         self.cannot = Some((why, now + CANNOT_OWN_FOR));
     }
 
+    /// Whether another process announced it so short a time ago.
+    pub(super) fn was_heard_within(&self, now: Duration, time: Duration) -> bool {
+        let other = self.other.as_ref();
+        other.is_some_and(|other| now < other.heard + time)
+    }
+
     /// Whether somebody else may be about to announce it.
     pub(super) fn is_unheard(&self, now: Duration) -> bool {
         let heard = self

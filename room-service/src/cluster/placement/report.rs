@@ -13,6 +13,9 @@ use super::{
     partition::{Mine, Partition},
 };
 
+/// A process that ends takes no longer to come back, as a rule.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(5);
+
 impl Placement {
     /// What goes with every announcement of this process.
     pub(in crate::cluster) fn profile(&self) -> Profile {
@@ -84,9 +87,12 @@ impl Placement {
         cannot.or_else(|| (!unowned.is_empty()).then(none_yet))
     }
 
-    /// Whether neither this process nor any that lives can own the partition, as far as is known.
+    /// Whether neither this process nor any that lives can own the partition, as far as is known, nor one
+    /// that owned it a moment ago: it may be about to come back.
     pub(in crate::cluster) fn nobody_can_own(&self, pp: PartitionId, now: Duration) -> bool {
-        let cannot = |partition: &Partition| partition.cannot.is_some();
+        let cannot = |partition: &Partition| {
+            partition.cannot.is_some() && !partition.was_heard_within(now, COMES_BACK_WITHIN)
+        };
         let may = |profile: &Profile| !profile.aside && !profile.cannot_own.contains(&pp);
         self.partitions.get(&pp).is_some_and(cannot)
             && !self.is_served(pp, now)

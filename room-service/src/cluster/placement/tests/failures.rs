@@ -194,6 +194,10 @@ fn a_partition_that_this_version_cannot_fold_is_owned_by_one_that_can() {
     world.run(300);
     let words = missing(&world, &owner).unwrap();
     assert_eq!(words, "partition 0 cannot be owned: a record is newer");
+    // It may only be restarting, so whoever asks is not sent away before some seconds have passed.
+    let now = Duration::from_millis(world.now_ms);
+    assert!(!world.replicas[&owner].placement.nobody_can_own(pp, now));
+    world.run(5_000);
     let now = Duration::from_millis(world.now_ms);
     let placement = &world.replicas[&owner].placement;
     assert!(placement.nobody_can_own(pp, now));
