@@ -38,6 +38,9 @@ impl RoomId {
     /// # Errors
     /// When the normalised text is no room id.
     pub fn parse(typed: &str) -> Result<Self, RoomIdError> {
+        if is_plain(typed) {
+            return Ok(Self(typed.into()));
+        }
         let lower = typed.nfkc().collect::<String>().to_lowercase();
         let id: String = lower.nfkc().collect();
         if id.is_empty() {
@@ -81,6 +84,13 @@ impl RoomId {
         };
         Self::parse(&id).ok().filter(|parsed| parsed.as_str() == id)
     }
+}
+
+/// Whether it is an id as it stands, in the form that most have: records and requests name rooms all the time.
+fn is_plain(typed: &str) -> bool {
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (1..=MAX_ROOM_ID).contains(&typed.len()) && typed != "-" && typed.bytes().all(is_plain)
 }
 
 fn is_allowed(c: char) -> bool {

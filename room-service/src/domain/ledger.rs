@@ -182,6 +182,13 @@ impl Ledger {
         self.dirty.iter()
     }
 
+    /// Begins to earn now: what was committed before is put in the round that begins. A claim ends with this,
+    /// or all that it has read would be due at once, and requests would wait for it.
+    pub(super) fn begin_round(&mut self, now: Now) {
+        self.credited_us = now.mono_us;
+        self.credited_bytes = self.bytes;
+    }
+
     /// Earns what has passed, in time and bytes; whether a put may be made now.
     pub(super) fn has_credit(&mut self, now: Now) -> bool {
         let round_us = if self.is_idle(now) {
@@ -247,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_claim_has_read_is_not_due_at_once() {
+        let mut ledger = Ledger::default();
+        for number in 0..1_000 {
+            ledger.mark(&room(&format!("r{number}")), Part::Tail, 1);
+        }
+        ledger.committed(1, 4 * 1024 * 1024, at(3_600_000));
+        ledger.begin_round(at(3_600_000));
+        assert!(!ledger.has_credit(at(3_600_000)));
+        assert!(ledger.has_credit(at(3_600_100)), "a fiftieth a second");
+    }
+
+    #[test]
     fn the_log_is_kept_from_the_oldest_commit_that_is_not_stored() {
         let mut ledger = Ledger::default();
         for log_seq in 1..=10 {
@@ -269,7 +288,7 @@ mod tests {
             ledger.mark(&room(&format!("r{number}")), Part::Record, 1);
         }
         let mut puts = 0;
-        ledger.has_credit(at(0));
+        ledger.begin_round(at(0));
         for step in 1..=seconds * 100 {
             for _ in 0..commits_per_step {
                 ledger.committed(step, bytes, at(step * 10));

@@ -91,8 +91,10 @@ impl<T> Partition<T> {
         }
     }
 
-    /// Counts the rooms of the tail as changed now: nobody may have told of their last events.
+    /// The end of the log's tail is reached. Its rooms count as changed now, since nobody may have told of
+    /// their last events, and they are put in the round that begins.
     pub fn note_tail(&mut self, now: Now) {
+        self.ledger.begin_round(now);
         let last_of = |id: &RoomId, (log_seq, part): &(u64, Bytes)| {
             record::open_part(*log_seq, id, part).ok()
         };
