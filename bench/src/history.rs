@@ -22,6 +22,8 @@ use crate::{
 const IN_FLIGHT: u32 = 512;
 /// Rooms that are active when memory is looked at.
 const ACTIVE: u32 = 1_000;
+/// By then every room is listed, and what was committed before is in the store.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 /// How large everything is.
 pub(crate) struct Sizes {
@@ -76,7 +78,7 @@ pub(crate) async fn run<B: Broker>(
     let stage = restart(broker.clone(), partitions, &large, report).await?;
     let took = read_pages(&stage, &large, &sizes).await?;
     report.row(
-        "pages at random depth",
+        "pages at random depth, after the restart",
         &format!("{} pages", took.len()),
         took,
     );
@@ -85,6 +87,10 @@ pub(crate) async fn run<B: Broker>(
             send(&stage, &room, format!("active{number}")).await?;
         }
     }
+    tokio::time::sleep(SETTLED_AFTER).await;
+    let took = read_pages(&stage, &large, &sizes).await?;
+    let pages = format!("{} pages", took.len());
+    report.row("pages at random depth, a minute later", &pages, took);
     let used = memory::resident_kib()?.saturating_sub(before);
     let what = format!("memory, {} rooms, {ACTIVE} of them active", sizes.others);
     report.row(
