@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use broker::Broker;
 use proto::{
     RoomId,
@@ -12,6 +12,7 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 
 use crate::{
+    HistoryArgs,
     load::{Plan, send, send_all},
     memory,
     report::Report,
@@ -24,13 +25,6 @@ const IN_FLIGHT: u32 = 512;
 const ACTIVE: u32 = 1_000;
 /// By then every room is listed, and what was committed before is in the store.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
-
-/// How large everything is.
-pub(crate) struct Sizes {
-    pub(crate) messages: u64,
-    pub(crate) others: u32,
-    pub(crate) pages: u32,
-}
 
 /// Fills the large room, and one message into each other one.
 struct Filling {
@@ -54,16 +48,16 @@ fn other(number: u32) -> Option<RoomId> {
     RoomId::parse(&format!("other-{number}")).ok()
 }
 
-/// Measures on a broker that holds nothing yet.
+/// Measures on a broker that holds nothing yet; it is opened anew for the restart.
 pub(crate) async fn run<B: Broker>(
-    broker: B,
-    partitions: u16,
-    sizes: Sizes,
+    open: impl AsyncFn() -> Result<B>,
+    sizes: &HistoryArgs,
     report: &mut Report,
 ) -> Result<()> {
+    let partitions = sizes.on.partitions;
     let large = RoomId::parse("large")?;
     let before = memory::resident_kib()?;
-    let stage = Stage::start(broker.clone(), partitions).await?;
+    let stage = Stage::start(open().await?, partitions).await?;
     let plan = Filling {
         large: large.clone(),
         messages: sizes.messages,
@@ -74,9 +68,9 @@ pub(crate) async fn run<B: Broker>(
     let rate = took.len() as f64 / started.elapsed().as_secs_f64();
     report.row("filling", &format!("{rate:.0} sends/s"), took);
 
-    end(stage).await?;
-    let stage = restart(broker.clone(), partitions, &large, report).await?;
-    let took = read_pages(&stage, &large, &sizes).await?;
+    stage.end().await?;
+    let stage = restart(open, partitions, &large, report).await?;
+    let took = read_pages(&stage, &large, sizes).await?;
     report.row(
         "pages at random depth, after the restart",
         &format!("{} pages", took.len()),
@@ -88,7 +82,7 @@ pub(crate) async fn run<B: Broker>(
         }
     }
     tokio::time::sleep(SETTLED_AFTER).await;
-    let took = read_pages(&stage, &large, &sizes).await?;
+    let took = read_pages(&stage, &large, sizes).await?;
     let pages = format!("{} pages", took.len());
     report.row("pages at random depth, a minute later", &pages, took);
     let used = memory::resident_kib()?.saturating_sub(before);
@@ -98,25 +92,17 @@ pub(crate) async fn run<B: Broker>(
         &format!("{:.0} MiB", used as f64 / 1024.0),
         Vec::new(),
     );
-    end(stage).await
-}
-
-/// Ends the service. It puts nothing then, so the next one finds the log as a crash would leave it.
-async fn end<B: Broker>(stage: Arc<Stage<B>>) -> Result<()> {
-    Arc::into_inner(stage)
-        .context("somebody still uses the service")?
-        .stop()
-        .await
+    stage.end().await
 }
 
 async fn restart<B: Broker>(
-    broker: B,
+    open: impl AsyncFn() -> Result<B>,
     partitions: u16,
     room: &RoomId,
     report: &mut Report,
 ) -> Result<Arc<Stage<B>>> {
     let started = Instant::now();
-    let stage = Stage::start(broker, partitions).await?;
+    let stage = Stage::start(open().await?, partitions).await?;
     send(&stage, room, format!("again-{:x}", rand::random::<u64>())).await?;
     report.row("restart to the first ack", "", vec![started.elapsed()]);
     Ok(stage)
@@ -125,7 +111,7 @@ async fn restart<B: Broker>(
 async fn read_pages<B: Broker>(
     stage: &Stage<B>,
     room: &RoomId,
-    sizes: &Sizes,
+    sizes: &HistoryArgs,
 ) -> Result<Vec<Duration>> {
     let head = head(stage, room).await?;
     let mut took = Vec::new();

@@ -16,7 +16,7 @@ mod stage;
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measures the room service.
@@ -30,17 +30,17 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum What {
     /// Durable sends: as many as go, and one at a time
-    Sends(Sends),
+    Sends(SendsArgs),
     /// Pages of one large room beside many others, then a restart
-    History(History),
+    History(HistoryArgs),
     /// A restart with a long way of each log to read
-    Restart(Restart),
+    Restart(RestartArgs),
     /// Values put into the store while messages come steadily
-    Puts(Puts),
+    Puts(PutsArgs),
 }
 
 #[derive(Args, Debug)]
-struct Sends {
+struct SendsArgs {
     #[command(flatten)]
     on: On,
     /// Rooms that are sent to
@@ -55,7 +55,7 @@ struct Sends {
 }
 
 #[derive(Args, Debug)]
-struct History {
+struct HistoryArgs {
     #[command(flatten)]
     on: On,
     /// Messages of the large room
@@ -70,7 +70,7 @@ struct History {
 }
 
 #[derive(Args, Debug)]
-struct Restart {
+struct RestartArgs {
     #[command(flatten)]
     on: On,
     /// Rooms
@@ -82,7 +82,7 @@ struct Restart {
 }
 
 #[derive(Args, Debug)]
-struct Puts {
+struct PutsArgs {
     #[command(flatten)]
     on: On,
     /// Rooms that are sent to
@@ -119,74 +119,48 @@ enum Broker {
     NatsSyncAlways,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    match Cli::parse().what {
-        What::Sends(args) => on(args.on.clone(), Run::Sends(args)).await,
-        What::History(args) => on(args.on.clone(), Run::History(args)).await,
-        What::Restart(args) => on(args.on.clone(), Run::Restart(args)).await,
-        What::Puts(args) => on(args.on.clone(), Run::Puts(args)).await,
+impl What {
+    fn on(&self) -> &On {
+        match self {
+            Self::Sends(args) => &args.on,
+            Self::History(args) => &args.on,
+            Self::Restart(args) => &args.on,
+            Self::Puts(args) => &args.on,
+        }
     }
 }
 
-enum Run {
-    Sends(Sends),
-    History(History),
-    Restart(Restart),
-    Puts(Puts),
-}
-
-async fn on(on: On, run: Run) -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
+    let what = Cli::parse().what;
+    let on = what.on();
     match on.broker {
         Broker::Embedded => {
             let temporary = stage::folder()?;
             let folder = on.data_dir.as_deref().unwrap_or(temporary.path());
-            measure(stage::embedded(folder)?, &on, run).await
+            measure(async || stage::embedded(folder), &what).await
         }
         Broker::Nats | Broker::NatsSyncAlways => {
             let server = stage::nats_server(on.broker == Broker::NatsSyncAlways).await?;
-            let broker = stage::nats(&server.url()).await?;
-            Box::pin(measure(broker, &on, run)).await
+            let url = server.url();
+            measure(async || stage::nats(&url).await, &what).await
         }
     }
 }
 
-async fn measure<B: broker::Broker>(broker: B, on: &On, run: Run) -> Result<()> {
-    let mut report = report::Report::new(on.broker);
-    match run {
-        Run::Sends(args) => {
+async fn measure<B: broker::Broker>(open: impl AsyncFn() -> Result<B>, what: &What) -> Result<()> {
+    let mut report = report::Report::new(what.on().broker);
+    let partitions = what.on().partitions;
+    match what {
+        What::Sends(args) => {
             let seconds = Duration::from_secs(args.seconds);
-            let stage = stage::Stage::start(broker, on.partitions).await?;
+            let stage = stage::Stage::start(open().await?, partitions).await?;
             sends::run(&stage, args.rooms, args.in_flight, seconds, &mut report).await?;
             sends::run(&stage, args.rooms, 1, seconds, &mut report).await?;
-            let stage = std::sync::Arc::into_inner(stage);
-            stage
-                .context("somebody still uses the service")?
-                .stop()
-                .await
+            stage.end().await
         }
-        Run::History(args) => {
-            let sizes = history::Sizes {
-                messages: args.messages,
-                others: args.others,
-                pages: args.pages,
-            };
-            Box::pin(history::run(broker, on.partitions, sizes, &mut report)).await
-        }
-        Run::Restart(args) => {
-            let sizes = restart::Sizes {
-                rooms: args.rooms,
-                tail_mib: args.tail_mib,
-            };
-            Box::pin(restart::run(broker, on.partitions, sizes, &mut report)).await
-        }
-        Run::Puts(args) => {
-            let load = puts::Load {
-                rooms: args.rooms,
-                per_second: args.per_second,
-                seconds: args.seconds,
-            };
-            Box::pin(puts::run(broker, on.partitions, load, &mut report)).await
-        }
+        What::History(args) => Box::pin(history::run(open, args, &mut report)).await,
+        What::Restart(args) => Box::pin(restart::run(open, args, &mut report)).await,
+        What::Puts(args) => Box::pin(puts::run(open().await?, args, &mut report)).await,
     }
 }

@@ -2,33 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use broker::Broker;
 use tokio::time::Instant;
 
-use crate::{load::send_paced, report::Report, sends::InTurn, stage::Stage};
+use crate::{PutsArgs, load::send_paced, report::Report, sends::InTurn, stage::Stage};
 
 /// The first round over all dirty values takes this long; puts are steady behind it.
 const WARM_UP: Duration = Duration::from_secs(60);
 /// Sends under way at most.
 const IN_FLIGHT: u32 = 512;
 
-/// What comes.
-#[derive(Clone, Copy)]
-pub(crate) struct Load {
-    pub(crate) rooms: u32,
-    pub(crate) per_second: u32,
-    pub(crate) seconds: u64,
-}
-
 /// Measures after a minute of the same load.
-pub(crate) async fn run<B: Broker>(
-    broker: B,
-    partitions: u16,
-    load: Load,
-    report: &mut Report,
-) -> Result<()> {
-    let stage = Stage::start(broker, partitions).await?;
+pub(crate) async fn run<B: Broker>(broker: B, load: &PutsArgs, report: &mut Report) -> Result<()> {
+    let stage = Stage::start(broker, load.on.partitions).await?;
     let measured = Duration::from_secs(load.seconds);
     let plan = InTurn::new(load.rooms, Instant::now() + WARM_UP + measured)?;
     let every = Duration::from_secs(1) / load.per_second.max(1);
@@ -44,9 +31,5 @@ pub(crate) async fn run<B: Broker>(
     let rate = took.len() as f64 / (WARM_UP + measured).as_secs_f64();
     let what = format!("{rate:.0} sends/s over {} rooms", load.rooms);
     report.row(&what, &format!("{puts:.0} puts/s"), took);
-    let stage = Arc::into_inner(stage);
-    stage
-        .context("somebody still uses the service")?
-        .stop()
-        .await
+    stage.end().await
 }

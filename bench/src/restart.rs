@@ -2,12 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use broker::Broker;
 use proto::RoomId;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
+    RestartArgs,
     held::Held,
     load::{Plan, send, send_all},
     report::Report,
@@ -19,13 +20,6 @@ const IN_FLIGHT: u32 = 512;
 /// Rooms that are sent to while the logs grow.
 const BUSY_ROOMS: u32 = 2_000;
 const MIB: f64 = 1024.0 * 1024.0;
-
-/// How large everything is.
-pub(crate) struct Sizes {
-    pub(crate) rooms: u32,
-    /// What is not trimmed of each log.
-    pub(crate) tail_mib: u64,
-}
 
 /// One message into each room.
 struct Each {
@@ -62,14 +56,46 @@ fn room(number: u32) -> Option<RoomId> {
     RoomId::parse(&format!("room-{number}")).ok()
 }
 
-/// Measures on a broker that holds nothing yet.
+/// Measures on a broker that holds nothing yet. It is opened anew for the restart, as a process does it: what
+/// the service before it had under way ends with it.
 pub(crate) async fn run<B: Broker>(
-    broker: B,
-    partitions: u16,
-    sizes: Sizes,
+    open: impl AsyncFn() -> Result<B>,
+    sizes: &RestartArgs,
     report: &mut Report,
 ) -> Result<()> {
-    let held = Held::new(broker.clone());
+    let partitions = sizes.on.partitions;
+    let bytes = fill(open().await?, sizes).await?;
+
+    let each = bytes as f64 / MIB / f64::from(partitions);
+    let what = format!("restart, {} rooms, {each:.1} MiB of each log", sizes.rooms);
+    let started = Instant::now();
+    let stage = Stage::start(open().await?, partitions).await?;
+    let mut sends = JoinSet::new();
+    let mut seen = HashSet::new();
+    for room in (0..sizes.rooms).filter_map(room) {
+        if seen.insert(stage.partitions().of(&room)) {
+            let stage = Arc::clone(&stage);
+            sends.spawn(async move {
+                send(&stage, &room, "again".to_owned()).await?;
+                anyhow::Ok(started.elapsed())
+            });
+        }
+        if seen.len() == usize::from(partitions) {
+            break;
+        }
+    }
+    let mut took = Vec::new();
+    while let Some(sent) = sends.join_next().await {
+        took.push(sent??);
+    }
+    report.row(&format!("{what}: an ack in each partition"), "", took);
+    stage.end().await
+}
+
+/// Fills rooms and logs; the bytes of log that are behind the checkpoints.
+async fn fill<B: Broker>(broker: B, sizes: &RestartArgs) -> Result<u64> {
+    let partitions = sizes.on.partitions;
+    let held = Held::new(broker);
     let stage = Stage::start(held.clone(), partitions).await?;
     send_all(&stage, Each { rooms: sizes.rooms }, IN_FLIGHT).await?;
     held.hold();
@@ -80,34 +106,6 @@ pub(crate) async fn run<B: Broker>(
         sent: 0,
     };
     send_all(&stage, plan, IN_FLIGHT).await?;
-    let stage = Arc::into_inner(stage);
-    stage
-        .context("somebody still uses the service")?
-        .stop()
-        .await?;
-
-    let each = held.appended() as f64 / MIB / f64::from(partitions);
-    let what = format!("restart, {} rooms, {each:.1} MiB of each log", sizes.rooms);
-    let started = Instant::now();
-    let stage = Stage::start(broker, partitions).await?;
-    let first = room(0).context("a room")?;
-    send(&stage, &first, "again".to_owned()).await?;
-    report.row(&format!("{what}: first ack"), "", vec![started.elapsed()]);
-    let mut seen = HashSet::new();
-    for number in 1..sizes.rooms {
-        let room = room(number).context("a room")?;
-        if seen.insert(stage.partitions().of(&room)) {
-            send(&stage, &room, "again".to_owned()).await?;
-        }
-        if seen.len() == usize::from(partitions) {
-            break;
-        }
-    }
-    let what = format!("{what}: an ack in each partition");
-    report.row(&what, "", vec![started.elapsed()]);
-    let stage = Arc::into_inner(stage);
-    stage
-        .context("somebody still uses the service")?
-        .stop()
-        .await
+    stage.end().await?;
+    Ok(held.appended())
 }

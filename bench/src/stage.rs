@@ -110,10 +110,11 @@ impl<B: Broker> Stage<B> {
         Ok(Arc::new(stage))
     }
 
-    /// Ends it: everything it has not put is in the log only.
-    pub(crate) async fn stop(self) -> Result<()> {
-        self.shutdown.cancel();
-        Ok(self.task.await??)
+    /// Ends the service. It puts nothing then, so the next one finds the log as a crash would leave it.
+    pub(crate) async fn end(self: Arc<Self>) -> Result<()> {
+        let stage = Arc::into_inner(self).context("somebody still uses the service")?;
+        stage.shutdown.cancel();
+        Ok(stage.task.await??)
     }
 
     /// Values put into the store so far.

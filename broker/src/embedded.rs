@@ -8,6 +8,7 @@ mod log;
 mod memory;
 mod queue;
 mod store;
+mod transaction;
 mod whole;
 mod writer;
 

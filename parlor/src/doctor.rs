@@ -34,6 +34,8 @@ pub(crate) struct BrokerArgs {
     nats: NatsArgs,
 }
 
+const NOTHING_HERE: &str = "there is no installation here: nothing was ever stored";
+
 /// What is done to the data.
 #[derive(Clone, Copy)]
 enum Work {
@@ -63,7 +65,12 @@ pub(crate) async fn run(command: DoctorCommand) -> Result<(), Failure> {
             }
         }
         None => {
-            let embedded: Embedded = open(args.embedded.data_dir).await?;
+            let folder = args.embedded.data_dir;
+            if !folder.exists() {
+                // Opening it would make it.
+                return Err(anyhow::anyhow!("{}: {NOTHING_HERE}", folder.display()).into());
+            }
+            let embedded: Embedded = open(folder).await?;
             let partitions = partitions(&embedded).await?;
             match work {
                 Work::Scrub => {
@@ -80,7 +87,7 @@ async fn partitions<B: Broker>(broker: &B) -> Result<Vec<PartitionId>, Failure> 
     let installed = room_service::partitions_of(broker).await;
     let count = installed
         .map_err(anyhow::Error::from)?
-        .context("there is no installation here: nothing was ever stored")?;
+        .context(NOTHING_HERE)?;
     Ok(std::iter::once(PartitionId::Meta)
         .chain(count.rooms())
         .collect())

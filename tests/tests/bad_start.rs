@@ -103,6 +103,20 @@ async fn unknown_keys_in_the_environment_are_errors_but_kubernetes_links() {
 }
 
 #[tokio::test]
+async fn a_doctor_that_finds_nothing_says_so_and_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing");
+    let folder = missing.to_str().unwrap();
+    for work in ["scrub", "restore"] {
+        let (code, stderr) = fail(&["doctor", work, "--data-dir", folder], &[]).await;
+        assert_eq!(code, 1, "{stderr}");
+        let said = stderr.contains(folder) && stderr.contains("nothing was ever stored");
+        assert!(said, "{stderr}");
+        assert!(!missing.exists(), "{work} made the folder");
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

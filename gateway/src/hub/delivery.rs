@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use proto::{
     RoomId,
-    frame::server::Event as EventFrame,
+    frame::event::Event as EventFrame,
     log::v1::{Event, event::Kind},
 };
 

@@ -5,7 +5,7 @@ use redb::Database;
 use tokio::sync::oneshot;
 
 use super::bounds;
-use crate::{Append, StoreError, TrimError};
+use crate::{Append, StoreError, TrimError, embedded::transaction};
 
 /// One change, and whom to tell its outcome.
 pub(super) enum Change {
@@ -35,16 +35,6 @@ pub(super) enum Outcome {
 }
 
 impl Change {
-    /// Whether a file that was opened after the change failed shows that it was not made.
-    pub(super) fn is_absent(&self, database: &Database) -> bool {
-        match self {
-            Self::Append {
-                pp, expected_last, ..
-            } => bounds(database, *pp).is_ok_and(|(last, _)| last <= *expected_last),
-            Self::Trim { .. } | Self::Scrub { .. } => false,
-        }
-    }
-
     /// Whoever asked may have gone; that is theirs to know.
     pub(super) fn tell(self, outcome: Outcome) {
         match (self, outcome) {
@@ -64,8 +54,19 @@ impl Change {
             _ => {}
         }
     }
+}
 
-    pub(super) fn fail(self, why: &str, may_be_written: bool) {
+impl transaction::Change for Change {
+    fn is_absent(&self, database: &Database) -> bool {
+        match self {
+            Self::Append {
+                pp, expected_last, ..
+            } => bounds(database, *pp).is_ok_and(|(last, _)| last <= *expected_last),
+            Self::Trim { .. } | Self::Scrub { .. } => false,
+        }
+    }
+
+    fn fail(self, why: &str, may_be_written: bool) {
         let why = why.to_owned();
         match self {
             Self::Append { done, .. } if may_be_written => {

@@ -3,12 +3,13 @@
 
 use std::{io, sync::Arc};
 
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use super::{BOUNDS, RECORDS};
 use crate::embedded::{
     file::{DataFile, Failed, open, opened},
     folder::Folder,
+    transaction,
 };
 
 /// Name of the new file until it is whole.
@@ -45,8 +46,7 @@ fn write_new(folder: &Arc<dyn Folder>, old: &Database) -> Result<(), Failed> {
 
 fn copy(old: &Database, new: &Database) -> Result<(), redb::Error> {
     let from = old.begin_read()?;
-    let mut to = new.begin_write()?;
-    to.set_durability(Durability::Immediate)?;
+    let to = transaction::begin(new)?;
     {
         let mut records = to.open_table(RECORDS)?;
         let mut bounds = to.open_table(BOUNDS)?;

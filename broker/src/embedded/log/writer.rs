@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redb::{
-    Database, Durability, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
     WriteTransaction,
 };
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use crate::{
     StoreError, TrimError,
     embedded::{
         file::{DataFile, opened},
+        transaction::{self, Change as _, Failure},
         writer::Work,
     },
 };
@@ -74,26 +75,14 @@ impl LogWork {
     }
 
     fn commit(&self, database: &Database, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
-        let before = |error| Failure {
-            error,
-            may_be_written: false,
-        };
-        let begin = || -> Result<WriteTransaction, redb::Error> {
-            let mut transaction = database.begin_write()?;
-            transaction.set_durability(Durability::Immediate)?;
-            Ok(transaction)
-        };
-        let transaction = begin().map_err(before)?;
-        let outcomes = apply(&transaction, changes).map_err(before)?;
+        let transaction = transaction::begin(database).map_err(Failure::before)?;
+        let outcomes = apply(&transaction, changes).map_err(Failure::before)?;
         let unchanged =
             |outcome: &Outcome| matches!(outcome, Outcome::Conflict(_) | Outcome::Scrubbed(_));
         if outcomes.iter().all(unchanged) {
             return Ok(outcomes);
         }
-        transaction.commit().map_err(|error| Failure {
-            error: error.into(),
-            may_be_written: true,
-        })?;
+        transaction.commit().map_err(Failure::of_commit)?;
         Ok(outcomes)
     }
 
@@ -124,40 +113,25 @@ impl Work for LogWork {
                     .for_each(|change| change.fail(&why, false));
             }
         };
-        let failure = match self.commit(&database, &changes) {
-            Ok(outcomes) => {
-                if outcomes
-                    .iter()
-                    .any(|outcome| matches!(outcome, Outcome::Trimmed(Ok(()))))
-                {
-                    self.note(&database);
-                }
-                drop(database);
-                for (change, outcome) in changes.into_iter().zip(outcomes) {
-                    match change {
-                        Change::Scrub { .. } => {
-                            let scrubbed = self.scrub();
-                            change.tell(Outcome::Scrubbed(scrubbed));
-                        }
-                        change => change.tell(outcome),
-                    }
-                }
-                return;
-            }
-            Err(failure) => failure,
+        let outcomes = match self.commit(&database, &changes) {
+            Ok(outcomes) => outcomes,
+            Err(failure) => return transaction::fail(&self.file, database, &failure, changes),
         };
-        let why = failure.error.to_string();
-        self.file.close(database, &why);
-        // A file opened anew shows what a failed commit left undone: the lock keeps all others out, so what
-        // is not there now never will be.
-        let reopened = failure.may_be_written.then(|| self.file.writable());
-        for change in changes {
-            let unclear = match &reopened {
-                None => false,
-                Some(Ok(database)) => !change.is_absent(database),
-                Some(Err(_)) => true,
-            };
-            change.fail(&why, unclear);
+        if outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Trimmed(Ok(()))))
+        {
+            self.note(&database);
+        }
+        drop(database);
+        for (change, outcome) in changes.into_iter().zip(outcomes) {
+            match change {
+                Change::Scrub { .. } => {
+                    let scrubbed = self.scrub();
+                    change.tell(Outcome::Scrubbed(scrubbed));
+                }
+                change => change.tell(outcome),
+            }
         }
     }
 
@@ -175,12 +149,6 @@ impl Work for LogWork {
             );
         }
     }
-}
-
-struct Failure {
-    error: redb::Error,
-    /// The commit itself failed: nobody knows what is on disk.
-    may_be_written: bool,
 }
 
 /// Their being there says that the file is not new.

@@ -5,7 +5,7 @@ use redb::Database;
 use tokio::sync::oneshot;
 
 use super::index;
-use crate::{Put, Revision, StoreError};
+use crate::{Put, Revision, StoreError, embedded::transaction};
 
 /// One change, and whom to tell its outcome.
 pub(super) enum Change {
@@ -44,18 +44,6 @@ pub(super) enum Outcome {
 }
 
 impl Change {
-    /// Whether an index that was opened after the change failed shows that it was not made.
-    pub(super) fn is_absent(&self, database: &Database) -> bool {
-        match self {
-            Self::Put {
-                pp, key, expected, ..
-            } => index::entry(database, *pp, key).is_ok_and(|found| {
-                found.map_or(Revision::NONE, |found| found.revision) == *expected
-            }),
-            Self::Purge { .. } | Self::Erase { .. } | Self::Scrub { .. } => false,
-        }
-    }
-
     /// Whoever asked may have gone; that is theirs to know.
     pub(super) fn tell(self, outcome: Outcome) {
         match (self, outcome) {
@@ -72,8 +60,21 @@ impl Change {
             (Self::Put { .. }, _) => {}
         }
     }
+}
 
-    pub(super) fn fail(self, why: &str, may_be_written: bool) {
+impl transaction::Change for Change {
+    fn is_absent(&self, database: &Database) -> bool {
+        match self {
+            Self::Put {
+                pp, key, expected, ..
+            } => index::entry(database, *pp, key).is_ok_and(|found| {
+                found.map_or(Revision::NONE, |found| found.revision) == *expected
+            }),
+            Self::Purge { .. } | Self::Erase { .. } | Self::Scrub { .. } => false,
+        }
+    }
+
+    fn fail(self, why: &str, may_be_written: bool) {
         let why = why.to_owned();
         match self {
             Self::Put { done, .. } if may_be_written => {

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::{
-    Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
 use tokio::time::Instant;
 
 use super::{
@@ -19,6 +17,7 @@ use crate::{
     Revision,
     embedded::{
         file::{DataFile, Failed, opened},
+        transaction::{self, Change as _, Failure},
         writer::Work,
     },
     subject::is_below,
@@ -28,23 +27,8 @@ use crate::{
 pub(super) struct StoreWork {
     index: Arc<DataFile>,
     values: Values,
-    /// Of the index as it is open; looked up again when it is opened again.
+    /// Of the index as it is open. After a failure it is looked up again, and all that is no value overwritten.
     space: Option<Space>,
-}
-
-struct Failure {
-    error: redb::Error,
-    /// The commit itself failed: nobody knows what is on disk.
-    may_be_written: bool,
-}
-
-impl Failure {
-    fn before(error: impl Into<redb::Error>) -> Self {
-        Self {
-            error: error.into(),
-            may_be_written: false,
-        }
-    }
 }
 
 impl StoreWork {
@@ -81,12 +65,7 @@ impl StoreWork {
                 self.space.insert(found)
             }
         };
-        let begin = || -> Result<WriteTransaction, redb::Error> {
-            let mut transaction = database.begin_write()?;
-            transaction.set_durability(Durability::Immediate)?;
-            Ok(transaction)
-        };
-        let transaction = begin().map_err(Failure::before)?;
+        let transaction = transaction::begin(database).map_err(Failure::before)?;
         let mut turn = Turn {
             space,
             values: &self.values,
@@ -99,10 +78,7 @@ impl StoreWork {
             self.values
                 .sync()
                 .map_err(|error| Failure::before(redb::Error::Io(error)))?;
-            transaction.commit().map_err(|error| Failure {
-                error: error.into(),
-                may_be_written: true,
-            })?;
+            transaction.commit().map_err(Failure::of_commit)?;
         }
         Ok((outcomes, superseded))
     }
@@ -129,12 +105,6 @@ impl StoreWork {
         }
         Ok(())
     }
-
-    /// Closes the index, to be opened anew: then all that is no value is overwritten.
-    fn close(&mut self, database: Arc<Database>, why: &str) {
-        self.space = None;
-        self.index.close(database, why);
-    }
 }
 
 impl Work for StoreWork {
@@ -156,35 +126,24 @@ impl Work for StoreWork {
                     .for_each(|change| change.fail(&why, false));
             }
         };
-        let failure = match self.commit(&database, &changes) {
-            Ok((outcomes, superseded)) => {
-                let overwritten = self.overwrite(&outcomes, superseded);
-                let why = overwritten.err().map(|error| error.to_string());
-                if let Some(why) = &why {
-                    self.close(database, why);
-                }
-                for (change, outcome) in changes.into_iter().zip(outcomes) {
-                    match (&why, outcome) {
-                        (Some(why), Outcome::Erased | Outcome::Scrubbed) => change.fail(why, false),
-                        (_, outcome) => change.tell(outcome),
-                    }
-                }
-                return;
+        let (outcomes, superseded) = match self.commit(&database, &changes) {
+            Ok(committed) => committed,
+            Err(failure) => {
+                self.space = None;
+                return transaction::fail(&self.index, database, &failure, changes);
             }
-            Err(failure) => failure,
         };
-        let why = failure.error.to_string();
-        self.close(database, &why);
-        // An index opened anew shows what a failed commit left undone: the lock keeps all others out, so what
-        // is not there now never will be.
-        let reopened = failure.may_be_written.then(|| self.index.writable());
-        for change in changes {
-            let unclear = match &reopened {
-                None => false,
-                Some(Ok(database)) => !change.is_absent(database),
-                Some(Err(_)) => true,
-            };
-            change.fail(&why, unclear);
+        let overwritten = self.overwrite(&outcomes, superseded);
+        let why = overwritten.err().map(|error| error.to_string());
+        if let Some(why) = &why {
+            self.space = None;
+            self.index.close(database, why);
+        }
+        for (change, outcome) in changes.into_iter().zip(outcomes) {
+            match (&why, outcome) {
+                (Some(why), Outcome::Erased | Outcome::Scrubbed) => change.fail(why, false),
+                (_, outcome) => change.tell(outcome),
+            }
         }
     }
 

@@ -9,11 +9,7 @@ use broker::Bus;
 use proto::{
     Code, RoomId,
     bus::v1::{self, history, request},
-    frame::{
-        Echo, ServerFrame,
-        client::Place,
-        server::{self, Event as EventFrame},
-    },
+    frame::{Echo, ServerFrame, client::Place, event::Event as EventFrame, server},
 };
 use serde_json::Value;
 

@@ -11,179 +11,18 @@ use broker::{
 use prometheus_client::registry::Registry;
 use prost::Message as _;
 use proto::{
-    Limits, PartitionCount, PartitionId, RoomId,
-    bus::v1::{
-        Announcement, Fanout, Heads, History, Meta, Read, Reply, Request, Room, Send,
-        history::Place, reply, request, send::Body,
-    },
-    log::v1::{Author, COMMIT_FORMAT, CommitFrame, CommitPart, Event, Message, RoomEvents},
+    PartitionCount, PartitionId, RoomId,
+    bus::v1::{Announcement, Fanout, Heads, History, Meta, Read, history::Place, reply, request},
     subject::Subjects,
 };
-use room_service::{Options, RoomService, WallClock};
+use room_service::{Options, RoomService};
 use tokio_util::sync::CancellationToken;
 
-const SECOND: Duration = Duration::from_secs(5);
+mod records;
+mod running;
 
-struct Running {
-    broker: Embedded,
-    registry: Registry,
-    shutdown: CancellationToken,
-    task: tokio::task::JoinHandle<Result<(), room_service::Error>>,
-}
-
-fn options(replica: &str, alone: bool) -> Options {
-    Options {
-        subjects: Subjects::default(),
-        limits: Limits {
-            rates: false,
-            ..Limits::default()
-        },
-        replica_id: replica.to_owned(),
-        partitions: Some(PartitionCount::new(1).unwrap()),
-        default_partitions: PartitionCount::DEFAULT,
-        auto_create: true,
-        alone,
-        admin: None,
-        memory_bytes: Options::MEMORY_BYTES,
-        wall_clock: WallClock::default(),
-    }
-}
-
-async fn start(broker: Embedded, replica: &str, alone: bool) -> Running {
-    let mut registry = Registry::default();
-    let service = RoomService::bind(options(replica, alone), broker.clone(), &mut registry);
-    let service = service.await.unwrap();
-    let handle = service.handle();
-    let shutdown = CancellationToken::new();
-    let task = tokio::spawn(service.run(shutdown.clone()));
-    handle.ready().await;
-    Running {
-        broker,
-        registry,
-        shutdown,
-        task,
-    }
-}
-
-impl Running {
-    async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
-    }
-
-    async fn epoch(&self) -> u64 {
-        let subject = Subjects::default().who(PartitionId::Rooms(0));
-        let answer = self
-            .broker
-            .request(&subject, bytes(), None, SECOND)
-            .await
-            .unwrap();
-        Announcement::decode(answer).unwrap().partitions[0].epoch
-    }
-
-    async fn ask(&self, op: request::Op) -> reply::Result {
-        self.ask_in("lobby", op).await
-    }
-
-    async fn ask_in(&self, room: &str, op: request::Op) -> reply::Result {
-        let room = RoomId::parse(room).unwrap();
-        let subject = Subjects::default().inbound(PartitionId::Rooms(0), self.epoch().await, &room);
-        let request = Request {
-            room: room.to_string(),
-            op: Some(op),
-        };
-        let payload = request.encode_to_vec().into();
-        let answer = self
-            .broker
-            .request(&subject, payload, None, SECOND)
-            .await
-            .unwrap();
-        Reply::decode(answer).unwrap().result.unwrap()
-    }
-
-    async fn send(&self, cid: &str) -> reply::Result {
-        let from = Author {
-            id: "u_1".to_owned(),
-            nick: "Ann".to_owned(),
-            ..Author::default()
-        };
-        let send = Send {
-            from: Some(from),
-            cid: cid.to_owned(),
-            since: Some(0),
-            body: Some(Body::Message(Message {
-                text: "hi".to_owned(),
-                reply_to: 0,
-            })),
-            asked: "Lobby".to_owned(),
-            ..Send::default()
-        };
-        self.ask(request::Op::Send(send)).await
-    }
-
-    async fn head(&self) -> u64 {
-        let read = Read {
-            limit: 50,
-            catch_up: 500,
-            ..Read::default()
-        };
-        self.room(request::Op::Read(read)).await.head
-    }
-
-    async fn room(&self, op: request::Op) -> Room {
-        match self.ask(op).await {
-            reply::Result::Room(room) => room,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// A message behind its check sum.
-fn sealed(message: &impl prost::Message) -> Vec<u8> {
-    let body = message.encode_to_vec();
-    let mut sealed = vec![0];
-    sealed.extend(xxhash_rust::xxh3::xxh3_64(&body).to_le_bytes());
-    sealed.extend(body);
-    sealed
-}
-
-/// A record of another owner, with a first message in each of these rooms.
-fn record(epoch: u64, rooms: &[&str]) -> Vec<u8> {
-    let events = |room: &&str| RoomEvents {
-        room: (*room).to_owned(),
-        r#gen: "other".to_owned(),
-        events: vec![Event {
-            seq: 1,
-            ..Event::default()
-        }],
-        ..RoomEvents::default()
-    };
-    let parts: Vec<_> = rooms.iter().map(events).collect();
-    let place = |events: &RoomEvents| CommitPart {
-        room: events.room.clone(),
-        bytes: u32::try_from(sealed(events).len()).unwrap(),
-    };
-    let frame = sealed(&CommitFrame {
-        format: COMMIT_FORMAT,
-        epoch,
-        owner: "other.1".to_owned(),
-        ts_ms: 0,
-        parts: parts.iter().map(place).collect(),
-    });
-    let mut record = u32::try_from(frame.len()).unwrap().to_le_bytes().to_vec();
-    record.extend(frame);
-    record.extend(parts.iter().flat_map(sealed));
-    record
-}
-
-/// The record of another owner's claim.
-fn claim(epoch: u64) -> bytes::Bytes {
-    record(epoch, &[]).into()
-}
-
-fn bytes() -> bytes::Bytes {
-    bytes::Bytes::new()
-}
+use records::{claim, record};
+use running::{SECOND, bytes, options, start};
 
 fn seq(result: &reply::Result) -> (u64, bool) {
     match result {
@@ -316,17 +155,6 @@ async fn a_second_service_stands_by_and_claims_when_the_first_ends() {
         .expect("it claims");
     assert_eq!(seq(&second.send("c1").await), (1, true));
     second.stop().await;
-}
-
-impl Running {
-    async fn try_epoch(&self) -> Option<u64> {
-        let subject = Subjects::default().who(PartitionId::Rooms(0));
-        let asked = self
-            .broker
-            .request(&subject, bytes(), None, Duration::from_millis(100));
-        let answer = Announcement::decode(asked.await.ok()?).ok()?;
-        answer.partitions.first().map(|owned| owned.epoch)
-    }
 }
 
 #[tokio::test]
